@@ -1,0 +1,68 @@
+# The verbs of this project. Each sets up what it needs by itself; `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PYTHON ?=
+# The stamp's name holds the folder, so that a moved checkout is set up anew (scripts in .venv hold absolute paths).
+READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
+# Generated files and what makes them: one line a generator, each writes its files in place.
+# `make docs` runs them all; the tests check that what is committed is current.
+GENERATORS :=
+PYTEST_ARGS ?=
+
+.PHONY: help setup lint format test test-real demo kafka postgres real-parts lock docs clean
+
+help: ## List the verbs
+	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r verb says; do \
+		printf '  make %-11s %s\n' "$$verb" "$$says"; done
+
+setup: $(READY) ## Make .venv with the locked dependencies and `turnout` in it (once; then instant)
+
+$(READY): requirements.in requirements-dev.txt pyproject.toml local/setup/venv.sh
+	@printf 'Setting up .venv …\n'
+	@PYTHON="$(PYTHON)" local/setup/venv.sh "$@"
+	@printf 'Ready: %s\n' "$(BIN)/turnout"
+
+lint: $(READY) ## Check style, types and who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the code in the project's format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+test: lint ## Lint, then the fast tests: no outside parts, under two minutes
+	@$(BIN)/python -m pytest -m 'not real' $(PYTEST_ARGS)
+
+real-parts: ## Install the outside parts of the real tests: Java, PostgreSQL, bubblewrap, node
+	@local/setup/real-parts.sh
+
+test-real: $(READY) real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
+	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real $(PYTEST_ARGS)
+
+demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
+	@$(BIN)/python local/demo/run.py
+
+kafka: $(READY) ## Run a real Apache Kafka on loopback until Ctrl-C
+	@$(BIN)/python -m local.kafka.broker
+
+postgres: $(READY) ## Run a real PostgreSQL on loopback until Ctrl-C
+	@$(BIN)/python -m local.postgres.server
+
+lock: $(READY) ## Resolve requirements*.in anew into requirements*.txt (pinned, hashed)
+	@local/setup/lock.sh
+
+docs: $(READY) ## Regenerate what is generated: JSON schemas, diagrams
+	@$(foreach generator,$(GENERATORS),$(BIN)/python -m $(generator);)
+
+clean: ## Remove .venv and every cache of this checkout
+	@rm -rf .venv ./*.egg-info build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+		.coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
