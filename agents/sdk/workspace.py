@@ -1,0 +1,81 @@
+"""What an agent function is given: a checkout, a way to run untrusted tools, logs and artifacts.
+
+An agent is ``run(task: TaskRequested, workspace: Workspace) -> Result``. It raises `AgentError` when it cannot
+do its work (a missing tool, an unreadable report); the SDK turns that into an ``error`` result, never a success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from turnout.core.errors import PermanentError
+from turnout.core.result import Artifact
+
+
+class AgentError(PermanentError):
+    """The agent could not do its work; ``hint`` says what to install or to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """How a tool ended. ``code`` is None when a signal ended it. ``stdout`` is empty unless captured."""
+
+    argv: tuple[str, ...]
+    code: int | None
+    signal: int | None = None
+    oom_killed: bool = False
+    timed_out: bool = False
+    stdout: bytes = b""
+    duration: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+
+class Workspace(Protocol):
+    """``path``: root of the checkout, at the exact commit. ``cache``: a folder that outlives the attempt, private to
+    the project, visible to tools at the same path; make sub-folders keyed by what they depend on (lock file hashes).
+    ``scratch``: an empty folder for reports and coverage files that is no part of the checkout; writable by tools.
+    """
+
+    path: Path
+    cache: Path
+    scratch: Path
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool | None = None,
+        capture: bool = False,
+        writable_cache: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        """Run a tool in the sandbox, in the checkout; its output goes to the attempt's log, masked.
+
+        ``env`` is added to the scrubbed environment and the task's ``env``. ``timeout`` in seconds, besides the
+        attempt's own. ``network``: None means as the task asks; installing dependencies says True.
+        ``capture`` keeps stdout for the caller (stderr still goes to the log). ``writable_cache`` lets the tool write to
+        ``cache`` (installers); otherwise it sees it read-only. ``quiet`` keeps the output out of the log unless it fails.
+        Raises: AgentError when the program does not exist.
+        """
+        ...
+
+    def which(self, program: str) -> str | None:
+        """The absolute path of a program that tools can run, or None."""
+        ...
+
+    def log(self, text: str) -> None:
+        """A line of the agent's own in the attempt's log."""
+        ...
+
+    def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
+        """Keep a file of this attempt; ``name`` is a relative path like ``junit.xml``."""
+        ...

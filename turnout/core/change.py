@@ -1,0 +1,35 @@
+"""What happened in a repository."""
+
+from __future__ import annotations
+
+from turnout.core.model import ChangeKind, Value
+
+
+class Change(Value):
+    """A push, pull request, tag, manual request or schedule, at one exact commit.
+
+    ``repository`` is ``owner/name``; ``clone_url`` any URL or local path that git can read;
+    ``ref`` a full ref (``refs/heads/main``); ``sha`` and ``before`` 40 hex digits, ``before`` empty when
+    the ref is new. ``paths`` are the files changed, None when not known. ``config_sha`` is the commit
+    whose pipeline file counts (the base's for a fork), empty: ``sha``. ``dirty``: the commit is a
+    snapshot of a working tree with uncommitted changes.
+    """
+
+    kind: ChangeKind
+    repository: str
+    clone_url: str
+    ref: str
+    sha: str
+    before: str = ""
+    branch: str = ""
+    tag: str = ""
+    base_branch: str = ""
+    number: int = 0
+    fork: bool = False
+    author: str = ""
+    title: str = ""
+    message: str = ""
+    url: str = ""
+    paths: tuple[str, ...] | None = None
+    config_sha: str = ""
+    dirty: bool = False

@@ -1,0 +1,54 @@
+"""The base of every value that is written to a store, a topic or a file, and the closed sets they share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """A frozen value with no room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with these fields changed. The new values are trusted, not validated again."""
+        return self.model_copy(update=changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, ready for a topic or a column."""
+        return self.model_dump(mode="json")
+
+
+class Outcome(StrEnum):
+    """How an attempt, a task, a stage or a run ended.
+
+    ``failure`` is the code's fault, ``error`` is ours or the platform's.
+    """
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    SKIPPED = "skipped"
+
+
+class Runtime(StrEnum):
+    """Where an attempt executes."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+    CLOUDRUN = "cloudrun"
+    CLOUDBUILD = "cloudbuild"
+
+
+class ChangeKind(StrEnum):
+    PUSH = "push"
+    PULL_REQUEST = "pull_request"
+    TAG = "tag"
+    MANUAL = "manual"
+    SCHEDULE = "schedule"

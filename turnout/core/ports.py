@@ -1,0 +1,374 @@
+"""The ports: what the use cases need from the world, as protocols. Adapters and fakes implement them.
+
+Errors: an adapter raises `TransientError` where trying again can help and `PermanentError` where not;
+nothing else leaves an adapter on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from turnout.core.change import Change
+from turnout.core.envelope import Received, Record
+from turnout.core.events import Event
+from turnout.core.run import Run
+
+# --- time -------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Timezone-aware, UTC."""
+        ...
+
+
+# --- the bus ----------------------------------------------------------------------------------
+
+
+class Producer(Protocol):
+    """Thread-safe."""
+
+    def publish(self, records: Sequence[Record], timeout: float = 30.0) -> None:
+        """Return once every record is durable (acknowledged by all in-sync replicas, or committed).
+
+        Records of one key keep their order. Raises: TransientError when it isn't known that all are
+        durable (some may be); PermanentError for a record that can never be taken (too large).
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """``offset`` is the next one to be read: everything below it is done."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Consumer(Protocol):
+    """A member of a group. Not thread-safe, but for `wake`.
+
+    Every partition of the subscribed topics is owned by one live member of the group; reading starts at
+    the group's committed position (at the beginning where there is none). Delivery is at least once.
+    """
+
+    def poll(self, timeout: float, max_records: int = 100) -> Sequence[Received]:
+        """Records in order of offset within a partition; waits at most ``timeout`` seconds for the first."""
+        ...
+
+    def commit(self, positions: Sequence[Position]) -> None:
+        """Raises: Rebalanced (a TransientError) when a partition is not ours any more; nothing of it is committed."""
+        ...
+
+    def pause(self, partitions: Collection[tuple[str, int]]) -> None: ...
+
+    def resume(self, partitions: Collection[tuple[str, int]]) -> None: ...
+
+    def assignment(self) -> frozenset[tuple[str, int]]:
+        """The (topic, partition) pairs owned now; changes only within `poll`."""
+        ...
+
+    def wake(self) -> None:
+        """Make a `poll` under way, or the next one, return at once. From any thread."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        ...
+
+
+class Bus(Protocol):
+    """Both ends of the transport. ``member``: a stable name that lets a restarted process take its partitions back."""
+
+    def producer(self) -> Producer: ...
+
+    def consumer(self, group: str, topics: Sequence[str], *, member: str = "") -> Consumer: ...
+
+    def tail(self, topics: Sequence[str], *, from_start: bool = False) -> Consumer:
+        """A reader of all partitions that belongs to no group and commits nothing (`commit` does nothing)."""
+        ...
+
+    def lag(self, group: str, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
+        """Records not yet committed by the group, by (topic, partition)."""
+        ...
+
+    def ensure_topics(self) -> None:
+        """Make the topics of `turnout.core.topics` that are missing. Idempotent."""
+        ...
+
+
+# --- the store --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """``id`` is the order of writing within a store."""
+
+    id: int
+    run: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook request. ``status``: ``received``, ``published``, ``run``, ``ignored`` or ``failed``.
+
+    ``reason`` says why nothing ran. ``message``: id of the envelope it became.
+    """
+
+    id: str
+    source: str
+    event: str
+    repository: str
+    status: str
+    received_at: datetime
+    run: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    run: str
+    version: int
+    at: datetime
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """The projection that lists are made from. ``status``: ``queued``, ``running``, ``cancelling`` or ``finished``."""
+
+    id: str
+    project: str
+    repository: str
+    branch: str
+    sha: str
+    title: str
+    author: str
+    kind: str
+    status: str
+    outcome: str
+    created_at: datetime
+    finished_at: datetime | None
+    group: str
+    version: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """What the sweeper needs to know of an attempt that has not finished. ``lease_until``: lost after this."""
+
+    id: str
+    run: str
+    task: str
+    agent: str
+    number: int
+    status: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """The idempotency record of one outward effect: ``(run, channel, fact)`` is unique.
+
+    ``status``: ``sending`` (reserved; a crash may have happened after the effect) or ``sent``.
+    ``reference``: what finds the effect again (Slack's channel and ts, an e-mail's Message-ID).
+    """
+
+    run: str
+    channel: str
+    fact: str
+    status: str
+    reference: str
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one handled message changes, all of it in one transaction.
+
+    ``expected``: the run's version that was decided on (0: the run does not exist yet). ``run``: the state after
+    ``events``. ``due_at``: when the run must be looked at again, None: only when a message comes.
+    ``leases``: attempt id to the end of its lease, for those launched or heard of now.
+    ``inbox``: the envelope id that was handled, empty: none (a timer).
+    """
+
+    run: Run | None
+    expected: int
+    events: tuple[Event, ...]
+    records: tuple[Record, ...]
+    at: datetime
+    inbox: str = ""
+    due_at: datetime | None = None
+    leases: Mapping[str, datetime] = field(default_factory=dict)
+    delivery: Delivery | None = None
+
+
+class Store(Protocol):
+    """Thread-safe. Every method is one transaction."""
+
+    # orchestration
+    def seen(self, message: str) -> bool:
+        """Whether the inbox holds this envelope id."""
+        ...
+
+    def load(self, run: str) -> Run | None: ...
+
+    def commit(self, change: Commit) -> Sequence[OutboxRow]:
+        """Write all of ``change`` or nothing; the rows still to be published (none where the outbox is the log).
+
+        Raises: Conflict when the run is not at ``expected``; Duplicate when the inbox holds the message already.
+        """
+        ...
+
+    def unpublished(self, run: str = "", limit: int = 500, older_than: datetime | None = None) -> Sequence[OutboxRow]:
+        """Rows not marked published, in order; of one run, or of all."""
+        ...
+
+    def mark_published(self, rows: Sequence[int], at: datetime) -> None: ...
+
+    def heartbeat(self, attempt: str, at: datetime, lease_until: datetime) -> None:
+        """Extend the lease of an attempt that is running; anything else is left as it is."""
+        ...
+
+    def last_heard(self, attempts: Collection[str]) -> Mapping[str, datetime]:
+        """The end of the lease of each attempt that has one."""
+        ...
+
+    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        """Runs with a due time, or an unfinished attempt whose lease has ended, at or before ``now``."""
+        ...
+
+    def next_due(self) -> datetime | None: ...
+
+    def group_runs(self, project: str, group: str) -> Sequence[RunRow]:
+        """The runs of a concurrency group that have not finished, oldest first."""
+        ...
+
+    def previous_outcome(self, project: str, branch: str, before: str) -> str:
+        """The outcome of the newest finished run on the branch that was created before run ``before``; empty: none."""
+        ...
+
+    # reading
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
+
+    def runs(
+        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
+    ) -> Sequence[RunRow]:
+        """Newest first; ``before`` is a run id to go on after."""
+        ...
+
+    def find_runs(self, prefix: str) -> Sequence[RunRow]:
+        """Runs whose id begins so (``latest``: the newest), at most 10."""
+        ...
+
+    def attempts(self, run: str) -> Sequence[AttemptRow]: ...
+
+    # the webhook's ledger
+    def receive(self, delivery: Delivery) -> Delivery:
+        """Insert, or return what is there already for ``(source, id)``."""
+        ...
+
+    def update_delivery(self, delivery: Delivery) -> None: ...
+
+    def deliveries(self, *, limit: int = 50, repository: str = "") -> Sequence[Delivery]: ...
+
+    # reports
+    def reserve_report(self, report: ReportRow) -> ReportRow | None:
+        """None: reserved now, go on. Otherwise the record that is there already."""
+        ...
+
+    def record_report(self, report: ReportRow) -> None:
+        """Insert or replace by ``(run, channel, fact)``."""
+        ...
+
+    def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None: ...
+
+    # housekeeping
+    def prune(self, now: datetime) -> int:
+        """Forget inbox ids and published records older than their retention; the number of rows removed."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# --- everything else ----------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """Reads a repository at a commit, without a working tree (a git mirror, or GitHub's API)."""
+
+    def read(self, change: Change, path: str) -> str | None:
+        """The file's text at ``change.config_sha or change.sha``; None where there is no such file.
+
+        Raises: TransientError (remote away), PermanentError (no such commit or repository; not text; over 1 MB).
+        """
+        ...
+
+    def changed_paths(self, change: Change) -> tuple[str, ...] | None:
+        """Files that differ between ``before`` (or the merge base with ``base_branch``) and ``sha``; None: not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    key: str
+    size: int
+    sha256: str
+
+
+class Artifacts(Protocol):
+    """Keys are relative posix paths; ``..`` and absolute ones are refused with PermanentError."""
+
+    def put(self, key: str, content: bytes, media_type: str = "application/octet-stream") -> StoredArtifact: ...
+
+    def append(self, key: str, content: bytes) -> None:
+        """Add to the end (logs). The adapter may buffer until `get` or `close`."""
+        ...
+
+    def get(self, key: str, start: int = 0) -> bytes:
+        """Raises: NotFound."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]: ...
+
+
+@runtime_checkable
+class Secrets(Protocol):
+    def resolve(self, project: str, environment: str, names: Sequence[str]) -> Mapping[str, str]:
+        """Raises: PermanentError naming every secret that is not bound, and where to bind it."""
+        ...
+
+
+class Claims(Protocol):
+    """Fences an attempt: of all workers that were handed it, one runs it, once."""
+
+    def claim(self, attempt: str, worker: str) -> bool:
+        """False: another worker has, or had, it."""
+        ...
+
+    def running(self, attempt: str) -> None:
+        """From here on the attempt may have effects: it is never claimed again, also not after a crash."""
+        ...
+
+    def finished(self, attempt: str) -> None: ...
+
+    def cancel(self, attempt: str) -> None:
+        """Ask whoever runs it to stop; also before anyone has claimed it."""
+        ...
+
+    def cancelled(self, attempt: str) -> bool: ...
+
+    def orphans(self) -> Sequence[str]:
+        """Attempts marked running whose worker's process is gone."""
+        ...
+

@@ -1,0 +1,449 @@
+"""A run's state, and `evolve`: the only way it changes.
+
+The legal transitions are the table `TRANSITIONS`. Three kinds of machine live in a run: the run itself, each of
+its stages, each task of a stage; an attempt is a part of its task. docs/states.md is drawn from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar, assert_never
+
+from pydantic import Field, TypeAdapter
+
+from turnout.core import events as e
+from turnout.core.change import Change
+from turnout.core.errors import IllegalTransition
+from turnout.core.model import Outcome, Value
+from turnout.core.plan import ConfigProblem, Plan, PlannedStage
+from turnout.core.result import Result
+
+
+class RunStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    FINISHED = "finished"
+
+
+class StageStatus(StrEnum):
+    PENDING = "pending"
+    WAITING = "waiting"
+    APPROVED = "approved"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    LAUNCHED = "launched"
+    STARTED = "started"
+    SETTLING = "settling"
+    RETRYING = "retrying"
+    FINISHED = "finished"
+
+
+R, S, T = RunStatus, StageStatus, TaskStatus
+_K = TypeVar("_K", bound=StrEnum)
+
+RUN_TRANSITIONS: dict[RunStatus, dict[type[Value], RunStatus]] = {
+    R.QUEUED: {e.RunReleased: R.RUNNING, e.CancelRequested: R.CANCELLING},
+    R.RUNNING: {e.CancelRequested: R.CANCELLING, e.RunHalted: R.RUNNING, e.RunFinished: R.FINISHED},
+    R.CANCELLING: {e.RunHalted: R.CANCELLING, e.RunFinished: R.FINISHED},
+    R.FINISHED: {},
+}
+STAGE_TRANSITIONS: dict[StageStatus, dict[type[Value], StageStatus]] = {
+    S.PENDING: {e.StageStarted: S.RUNNING, e.ApprovalRequested: S.WAITING, e.StageSkipped: S.FINISHED},
+    S.WAITING: {e.StageApproved: S.APPROVED, e.StageRejected: S.FINISHED, e.StageSkipped: S.FINISHED},
+    S.APPROVED: {e.StageStarted: S.RUNNING, e.StageSkipped: S.FINISHED},
+    S.RUNNING: {e.StageFinished: S.FINISHED},
+    S.FINISHED: {},
+}
+TASK_TRANSITIONS: dict[TaskStatus, dict[type[Value], TaskStatus]] = {
+    T.PENDING: {e.AttemptLaunched: T.LAUNCHED, e.TaskFinished: T.FINISHED},
+    T.LAUNCHED: {e.AttemptStarted: T.STARTED, e.CancelOrdered: T.LAUNCHED, e.AttemptFinished: T.SETTLING},
+    T.STARTED: {e.CancelOrdered: T.STARTED, e.AttemptFinished: T.SETTLING},
+    T.SETTLING: {e.RetryScheduled: T.RETRYING, e.TaskFinished: T.FINISHED},
+    T.RETRYING: {e.AttemptLaunched: T.LAUNCHED, e.TaskFinished: T.FINISHED},
+    T.FINISHED: {},
+}
+"""State, then event, then the state after it. Three refinements that a table can't say: an incomplete
+`StageApproved` leaves the stage waiting; an event about an attempt must name the task's current one; a run is
+created queued where it is held by another, and running where not."""
+
+TRANSITIONS = {"run": RUN_TRANSITIONS, "stage": STAGE_TRANSITIONS, "task": TASK_TRANSITIONS}
+
+
+class Attempt(Value):
+    """``launch_deadline``, ``deadline`` and ``give_up_at`` are when the orchestrator stops waiting by itself."""
+
+    id: str
+    number: int
+    launched_at: datetime
+    launch_deadline: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deadline: datetime | None = None
+    give_up_at: datetime | None = None
+    cancel_reason: str = ""
+    worker: str = ""
+    sandbox: str = ""
+    by: str = ""
+    result: Result | None = None
+
+
+class Task(Value):
+    """``retries`` and ``lost`` are what has been spent of the pipeline's and of the infrastructure budget."""
+
+    id: str
+    status: TaskStatus = TaskStatus.PENDING
+    attempts: tuple[Attempt, ...] = ()
+    retries: int = 0
+    lost: int = 0
+    due_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def current(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def active(self) -> bool:
+        return self.status in (TaskStatus.LAUNCHED, TaskStatus.STARTED)
+
+
+class ApprovalGiven(Value):
+    by: str
+    at: datetime
+    comment: str = ""
+
+
+class Stage(Value):
+    """``blocks``: the stages that need this one must not start, since it did not end well enough.
+
+    ``carried``: its end was taken over from the run that this one reruns.
+    """
+
+    name: str
+    status: StageStatus = StageStatus.PENDING
+    tasks: dict[str, Task] = Field(default_factory=dict)
+    approvals: tuple[ApprovalGiven, ...] = ()
+    expires_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    blocks: bool = False
+    allowed: bool = False
+    carried: bool = False
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def attempts(self) -> int:
+        return max((len(task.attempts) for task in self.tasks.values()), default=0)
+
+
+class Run(Value):
+    """``version`` is the number of events folded into this state."""
+
+    id: str
+    version: int
+    status: RunStatus
+    project: str
+    change: Change
+    trigger: str
+    delivery: str = ""
+    plan: Plan | None
+    problems: tuple[ConfigProblem, ...] = ()
+    requested_by: str = ""
+    rerun_of: str = ""
+    rerun_mode: str = ""
+    held_by: tuple[str, ...] = ()
+    timing: e.Timing = e.Timing()
+    created_at: datetime
+    finished_at: datetime | None = None
+    stages: dict[str, Stage] = Field(default_factory=dict)
+    halted_by: str = ""
+    cancelled_by: str = ""
+    superseded_by: str = ""
+    outcome: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.status is RunStatus.FINISHED
+
+    def planned(self, stage: str) -> PlannedStage:
+        """Raises: KeyError."""
+        if self.plan is None:
+            raise KeyError(stage)
+        return self.plan.stage(stage)
+
+    def tasks(self) -> Iterator[tuple[Stage, Task]]:
+        for stage in self.stages.values():
+            for task in stage.tasks.values():
+                yield stage, task
+
+    def stage_of(self, task: str) -> str | None:
+        """The name of the stage that has this task."""
+        return next((stage.name for stage, each in self.tasks() if each.id == task), None)
+
+    def attempt(self, attempt: str) -> tuple[Stage, Task, Attempt] | None:
+        for stage, task in self.tasks():
+            for each in task.attempts:
+                if each.id == attempt:
+                    return stage, task, each
+        return None
+
+
+_RUN: TypeAdapter[Run] = TypeAdapter(Run)
+
+
+def dump(run: Run) -> str:
+    return run.model_dump_json()
+
+
+def load(text: str | bytes) -> Run:
+    return _RUN.validate_json(text)
+
+
+def replay(history: Iterator[e.Event] | tuple[e.Event, ...] | list[e.Event]) -> Run | None:
+    """The state after these events; None for no events. Raises: IllegalTransition."""
+    run: Run | None = None
+    for event in history:
+        run = evolve(run, event)
+    return run
+
+
+def evolve(run: Run | None, event: e.Event) -> Run:
+    """The state after one more event. Raises: IllegalTransition when the table does not allow it."""
+    if run is None or isinstance(event, e.RunCreated):
+        if run is not None or not isinstance(event, e.RunCreated):
+            raise IllegalTransition(f"{event.kind} with {'a' if run else 'no'} run before it")
+        return _created(event)
+    return _apply(run, event).with_(version=run.version + 1)
+
+
+def _apply(run: Run, event: e.Event) -> Run:
+    match event:
+        case e.RunReleased():
+            return run.with_(status=_next_run(run, event))
+        case e.CancelRequested():
+            return run.with_(
+                status=_next_run(run, event),
+                cancelled_by=event.by,
+                superseded_by=event.superseded_by,
+                reason=event.reason,
+            )
+        case e.RunHalted():
+            return run.with_(status=_next_run(run, event), halted_by=event.stage, reason=event.reason)
+        case e.RunFinished():
+            return run.with_(
+                status=_next_run(run, event),
+                outcome=event.outcome,
+                reason=event.reason or run.reason,
+                finished_at=event.at,
+            )
+        case e.MessageIgnored():
+            return run
+        case (
+            e.StageSkipped()
+            | e.ApprovalRequested()
+            | e.StageApproved()
+            | e.StageRejected()
+            | e.StageStarted()
+            | e.StageFinished()
+        ):
+            return _on_stage(run, event.stage, lambda stage: _evolve_stage(stage, event))
+        case (
+            e.AttemptLaunched()
+            | e.AttemptStarted()
+            | e.CancelOrdered()
+            | e.AttemptFinished()
+            | e.RetryScheduled()
+            | e.TaskFinished()
+        ):
+            return _on_task(run, event.task, lambda task: _evolve_task(task, event))
+        case e.RunCreated():
+            raise IllegalTransition("run_created with a run before it")
+        case _:
+            assert_never(event)
+
+
+def _created(event: e.RunCreated) -> Run:
+    stages: dict[str, Stage] = {}
+    for planned in event.plan.stages if event.plan else ():
+        carried = event.carried.get(planned.name)
+        tasks = {task.id: Task(id=task.id) for task in planned.tasks}
+        stages[planned.name] = (
+            Stage(name=planned.name, tasks=tasks)
+            if carried is None
+            else Stage(
+                name=planned.name,
+                status=StageStatus.FINISHED,
+                outcome=carried.outcome,
+                outputs=carried.outputs,
+                blocks=carried.blocked,
+                allowed=planned.allow_failure,
+                carried=True,
+                reason=f"taken over from run {event.rerun_of}",
+            )
+        )
+    return Run(
+        id=event.run,
+        version=1,
+        status=RunStatus.QUEUED if event.held_by else RunStatus.RUNNING,
+        project=event.project,
+        change=event.change,
+        trigger=event.trigger,
+        delivery=event.delivery,
+        plan=event.plan,
+        problems=event.problems,
+        requested_by=event.requested_by,
+        rerun_of=event.rerun_of,
+        rerun_mode=event.rerun_mode,
+        held_by=event.held_by,
+        timing=event.timing,
+        created_at=event.at,
+        stages=stages,
+        reason=event.reason,
+    )
+
+
+_StageEvent = (
+    e.StageSkipped | e.ApprovalRequested | e.StageApproved | e.StageRejected | e.StageStarted | e.StageFinished
+)
+_TaskEvent = (
+    e.AttemptLaunched | e.AttemptStarted | e.CancelOrdered | e.AttemptFinished | e.RetryScheduled | e.TaskFinished
+)
+
+
+def _evolve_stage(stage: Stage, event: _StageEvent) -> Stage:
+    status = _next(STAGE_TRANSITIONS, stage.status, event, f"stage {stage.name}")
+    match event:
+        case e.StageStarted():
+            return stage.with_(status=status, started_at=event.at)
+        case e.ApprovalRequested():
+            return stage.with_(status=status, expires_at=event.expires_at)
+        case e.StageApproved():
+            given = ApprovalGiven(by=event.by, at=event.at, comment=event.comment)
+            return stage.with_(
+                status=status if event.complete else stage.status, approvals=(*stage.approvals, given)
+            )
+        case e.StageRejected():
+            reason = "nobody approved it in time" if event.expired else f"rejected by {event.by}"
+            reason = f"{reason}: {event.comment}" if event.comment else reason
+            return _ended(stage, event.at, Outcome.CANCELLED, reason, blocks=True)
+        case e.StageSkipped():
+            return _ended(
+                stage, event.at, Outcome.SKIPPED, event.reason, blocks=event.because != "when"
+            )
+        case e.StageFinished():
+            good = event.outcome is Outcome.SUCCESS or event.allowed
+            return _ended(stage, event.at, event.outcome, event.reason, blocks=not good).with_(
+                allowed=event.allowed, outputs=_outputs(stage)
+            )
+        case _:
+            assert_never(event)
+
+
+def _evolve_task(task: Task, event: _TaskEvent) -> Task:
+    status = _next(TASK_TRANSITIONS, task.status, event, f"task {task.id}")
+    match event:
+        case e.AttemptLaunched():
+            if event.number != len(task.attempts) + 1:
+                raise IllegalTransition(f"attempt {event.number} of {task.id} after {len(task.attempts)}")
+            attempt = Attempt(
+                id=event.attempt,
+                number=event.number,
+                launched_at=event.at,
+                launch_deadline=event.launch_deadline,
+            )
+            return task.with_(status=status, attempts=(*task.attempts, attempt), due_at=None)
+        case e.AttemptStarted():
+            return _on_attempt(
+                task.with_(status=status),
+                event.attempt,
+                started_at=event.at,
+                worker=event.worker,
+                sandbox=event.sandbox,
+                deadline=event.deadline,
+            )
+        case e.CancelOrdered():
+            return _on_attempt(task, event.attempt, give_up_at=event.give_up_at, cancel_reason=event.reason)
+        case e.AttemptFinished():
+            done = _on_attempt(
+                task.with_(status=status),
+                event.attempt,
+                finished_at=event.at,
+                result=event.result,
+                by=event.by,
+            )
+            return done
+        case e.RetryScheduled():
+            return task.with_(
+                status=status,
+                due_at=event.due_at,
+                retries=task.retries + (event.budget == "pipeline"),
+                lost=task.lost + (event.budget == "infrastructure"),
+            )
+        case e.TaskFinished():
+            return task.with_(status=status, outcome=event.outcome, reason=event.reason, due_at=None)
+        case _:
+            assert_never(event)
+
+
+def _ended(stage: Stage, at: datetime, outcome: Outcome, reason: str, *, blocks: bool) -> Stage:
+    return stage.with_(
+        status=StageStatus.FINISHED, finished_at=at, outcome=outcome, reason=reason, blocks=blocks
+    )
+
+
+def _outputs(stage: Stage) -> dict[str, str]:
+    """What the stage's tasks gave; a matrix cell's outputs also stand under ``<task id>.<name>``."""
+    found: dict[str, str] = {}
+    for task in stage.tasks.values():
+        last = task.current
+        if last is None or last.result is None or task.outcome is not Outcome.SUCCESS:
+            continue
+        found |= last.result.outputs
+        if len(stage.tasks) > 1:
+            found |= {f"{task.id}.{name}": value for name, value in last.result.outputs.items()}
+    return found
+
+
+def _next_run(run: Run, event: e.Event) -> RunStatus:
+    return _next(RUN_TRANSITIONS, run.status, event, f"run {run.id}")
+
+
+def _next(table: dict[_K, dict[type[Value], _K]], state: _K, event: Value, what: str) -> _K:
+    after = table[state].get(type(event))
+    if after is None:
+        raise IllegalTransition(f"{what} is {state.value}: {type(event).__name__} can't follow")
+    return after
+
+
+def _on_stage(run: Run, name: str, change: Callable[[Stage], Stage]) -> Run:
+    stage = run.stages.get(name)
+    if stage is None:
+        raise IllegalTransition(f"run {run.id} has no stage {name!r}")
+    return run.with_(stages={**run.stages, name: change(stage)})
+
+
+def _on_task(run: Run, task: str, change: Callable[[Task], Task]) -> Run:
+    name = run.stage_of(task)
+    if name is None:
+        raise IllegalTransition(f"run {run.id} has no task {task!r}")
+    return _on_stage(
+        run, name, lambda stage: stage.with_(tasks={**stage.tasks, task: change(stage.tasks[task])})
+    )
+
+
+def _on_attempt(task: Task, attempt: str, **changes: Any) -> Task:
+    last = task.current
+    if last is None or last.id != attempt:
+        raise IllegalTransition(f"attempt {attempt} is not the current one of {task.id}")
+    return task.with_(attempts=(*task.attempts[:-1], last.with_(**changes)))
