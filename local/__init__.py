@@ -1,0 +1,1 @@
+"""What runs Turnout on one machine: real parts, the demo, the sample repository. Never installed."""

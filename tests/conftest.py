@@ -1,0 +1,120 @@
+"""Fixtures for all tests: a home of their own, and the real parts, each started once a session."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from local.kafka import broker
+from local.postgres import server
+from tests.real import REQUIRED, require
+
+# Tests that ask for one of these need a real part, whether or not they carry the marker themselves.
+REAL_FIXTURES = frozenset({"kafka_broker", "postgres", "postgres_database"})
+KAFKA = "TURNOUT_TEST_KAFKA"
+DATABASE = "TURNOUT_TEST_DATABASE_URL"
+KEPT = frozenset({REQUIRED, KAFKA, DATABASE})
+
+
+class RunningKafka(Protocol):
+    @property
+    def bootstrap(self) -> str:
+        """``host:port``, for clients."""
+        ...
+
+
+class RunningPostgres(Protocol):
+    @property
+    def url(self) -> str:
+        """SQLAlchemy's URL of the server's first database."""
+        ...
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database; its URL."""
+        ...
+
+    def drop_database(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class OutsideKafka:
+    bootstrap: str
+
+
+@dataclass(frozen=True)
+class OutsidePostgres:
+    url: str
+
+    def create_database(self, name: str) -> str:
+        return server.create_database(self.url, name)
+
+    def drop_database(self, name: str) -> None:
+        server.drop_database(self.url, name)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the user reaches the tests; longer-lived fixtures get a home of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [each for each in os.environ if each.startswith("TURNOUT_") and each not in KEPT]:
+            patch.delenv(name)
+        patch.setenv("TURNOUT_HOME", str(tmp_path_factory.mktemp("session")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def turnout_home(
+    session_home: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """TURNOUT_HOME of this test alone; its path is short enough for a socket in it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("TURNOUT_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[RunningKafka]:
+    """One real broker for the session, or the one at TURNOUT_TEST_KAFKA. Name topics and groups apart.
+
+    A test that stops or kills its broker starts a `local.kafka.broker.Broker` of its own.
+    """
+    outside = os.environ.get(KAFKA)
+    if outside:
+        yield OutsideKafka(outside)
+        return
+    require("Apache Kafka", broker.available(), broker.INSTALL)
+    with broker.Broker() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[RunningPostgres]:
+    """One real server for the session, or the one at TURNOUT_TEST_DATABASE_URL."""
+    outside = os.environ.get(DATABASE)
+    if outside:
+        yield OutsidePostgres(outside)
+        return
+    require("PostgreSQL", server.available(), server.INSTALL)
+    with server.Postgres() as started:
+        yield started
+
+
+@pytest.fixture
+def postgres_database(postgres: RunningPostgres) -> Iterator[str]:
+    """The URL of an empty database of this test alone."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
