@@ -188,13 +188,12 @@ class LogChunk(Message):
     text: str
 
 
-
-
 class ReportRequested(Message):
     """Something happened that people may want to hear of; the reporter reads the run from the store.
 
-    ``fact`` is unique within the run: ``started``, ``stage:<name>`` (a stage ended), ``attempt:<id>`` (an attempt
-    failed and will be tried again), ``approval:<stage>`` (a stage waits for people), ``finished``.
+    ``fact`` is unique within the run: ``started``, ``running:<stage>``, ``stage:<stage>`` (a stage ended),
+    ``attempt:<id>`` (an attempt failed and will be tried again), ``approval:<stage>`` (a stage waits for people),
+    ``finished``.
     ``version`` is the run's version that holds the fact.
     """
 

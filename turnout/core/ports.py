@@ -230,7 +230,9 @@ class Store(Protocol):
         """
         ...
 
-    def unpublished(self, run: str = "", limit: int = 500, older_than: datetime | None = None) -> Sequence[OutboxRow]:
+    def unpublished(
+        self, run: str = "", limit: int = 500, older_than: datetime | None = None
+    ) -> Sequence[OutboxRow]:
         """Rows not marked published, in order; of one run, or of all."""
         ...
 
@@ -315,7 +317,7 @@ class Source(Protocol):
         ...
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
-        """Files that differ between ``before`` (or the merge base with ``base_branch``) and ``sha``; None: not known."""
+        """Files that differ between ``before`` (or the merge base with ``base_branch``) and ``sha``; None: unknown."""
         ...
 
 
@@ -329,7 +331,9 @@ class StoredArtifact:
 class Artifacts(Protocol):
     """Keys are relative posix paths; ``..`` and absolute ones are refused with PermanentError."""
 
-    def put(self, key: str, content: bytes, media_type: str = "application/octet-stream") -> StoredArtifact: ...
+    def put(
+        self, key: str, content: bytes, media_type: str = "application/octet-stream"
+    ) -> StoredArtifact: ...
 
     def append(self, key: str, content: bytes) -> None:
         """Add to the end (logs). The adapter may buffer until `get` or `close`."""
@@ -371,4 +375,3 @@ class Claims(Protocol):
     def orphans(self) -> Sequence[str]:
         """Attempts marked running whose worker's process is gone."""
         ...
-

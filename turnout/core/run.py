@@ -6,7 +6,7 @@ its stages, each task of a stage; an attempt is a part of its task. docs/states.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, assert_never
@@ -189,7 +189,7 @@ class Run(Value):
 
     def stage_of(self, task: str) -> str | None:
         """The name of the stage that has this task."""
-        return next((stage.name for stage, each in self.tasks() if each.id == task), None)
+        return next((stage.name for stage in self.stages.values() if task in stage.tasks), None)
 
     def attempt(self, attempt: str) -> tuple[Stage, Task, Attempt] | None:
         for stage, task in self.tasks():
@@ -210,9 +210,8 @@ def load(text: str | bytes) -> Run:
     return _RUN.validate_json(text)
 
 
-def replay(history: Iterator[e.Event] | tuple[e.Event, ...] | list[e.Event]) -> Run | None:
-    """The state after these events; None for no events. Raises: IllegalTransition."""
-    run: Run | None = None
+def replay(history: Iterable[e.Event], run: Run | None = None) -> Run | None:
+    """The state after these events have followed ``run``; None for no events at all. Raises: IllegalTransition."""
     for event in history:
         run = evolve(run, event)
     return run
@@ -314,10 +313,20 @@ def _created(event: e.RunCreated) -> Run:
 
 
 _StageEvent = (
-    e.StageSkipped | e.ApprovalRequested | e.StageApproved | e.StageRejected | e.StageStarted | e.StageFinished
+    e.StageSkipped
+    | e.ApprovalRequested
+    | e.StageApproved
+    | e.StageRejected
+    | e.StageStarted
+    | e.StageFinished
 )
 _TaskEvent = (
-    e.AttemptLaunched | e.AttemptStarted | e.CancelOrdered | e.AttemptFinished | e.RetryScheduled | e.TaskFinished
+    e.AttemptLaunched
+    | e.AttemptStarted
+    | e.CancelOrdered
+    | e.AttemptFinished
+    | e.RetryScheduled
+    | e.TaskFinished
 )
 
 
@@ -338,9 +347,7 @@ def _evolve_stage(stage: Stage, event: _StageEvent) -> Stage:
             reason = f"{reason}: {event.comment}" if event.comment else reason
             return _ended(stage, event.at, Outcome.CANCELLED, reason, blocks=True)
         case e.StageSkipped():
-            return _ended(
-                stage, event.at, Outcome.SKIPPED, event.reason, blocks=event.because != "when"
-            )
+            return _ended(stage, event.at, Outcome.SKIPPED, event.reason, blocks=event.because != "when")
         case e.StageFinished():
             good = event.outcome is Outcome.SUCCESS or event.allowed
             return _ended(stage, event.at, event.outcome, event.reason, blocks=not good).with_(
@@ -375,14 +382,13 @@ def _evolve_task(task: Task, event: _TaskEvent) -> Task:
         case e.CancelOrdered():
             return _on_attempt(task, event.attempt, give_up_at=event.give_up_at, cancel_reason=event.reason)
         case e.AttemptFinished():
-            done = _on_attempt(
+            return _on_attempt(
                 task.with_(status=status),
                 event.attempt,
                 finished_at=event.at,
                 result=event.result,
                 by=event.by,
             )
-            return done
         case e.RetryScheduled():
             return task.with_(
                 status=status,

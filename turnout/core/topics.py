@@ -35,7 +35,10 @@ def agent_topic(kind: str) -> str:
 
 TOPICS: tuple[Topic, ...] = (
     Topic(PIPELINE_EVENTS, "repository", 6, 7 * DAY, "triggers from outside: run, cancel, rerun, approval"),
-    *(Topic(agent_topic(kind), "attempt id", 6, 7 * DAY, f"tasks of the {kind} agent") for kind in AGENT_KINDS),
+    *(
+        Topic(agent_topic(kind), "attempt id", 6, 7 * DAY, f"tasks of the {kind} agent")
+        for kind in AGENT_KINDS
+    ),
     Topic(AGENT_RESULTS, "run id", 6, 7 * DAY, "task started, heartbeat, task finished"),
     Topic(AGENT_REPORT, "run id", 6, 7 * DAY, "what is to be told to people"),
     Topic(AGENT_LOGS, "attempt id", 6, 6 * HOUR, "log chunks for live tailing"),

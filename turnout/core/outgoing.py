@@ -1,0 +1,150 @@
+"""What the world is told after a decision: tasks and cancels for agents, facts for the reporter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from turnout.core import events as e
+from turnout.core import messages as m
+from turnout.core.ids import message_id
+from turnout.core.plan import PlannedStage
+from turnout.core.result import FailedCase
+from turnout.core.run import Attempt, Run, Task
+from turnout.core.topics import AGENT_REPORT, agent_topic
+
+SOURCE = "/turnout/orchestrator"
+
+Sign = Callable[[str], str]
+"""The token of an attempt id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message with its topic, record key, and the id that its envelope must carry."""
+
+    topic: str
+    key: str
+    id: str
+    message: m.Message
+
+
+def outgoing(run: Run, events: Sequence[e.Event], sign: Sign) -> tuple[Outgoing, ...]:
+    """What ``events`` (the newest of ``run``, which is the state after them) give others to do."""
+    first = run.version - len(events) + 1
+    found: list[Outgoing] = []
+    for version, event in enumerate(events, start=first):
+        found.extend(_of(run, event, version, sign))
+    return tuple(found)
+
+
+def task_request(run: Run, attempt: str, sign: Sign) -> Outgoing:
+    """The task of one attempt. Its id depends on the attempt alone, so sending it again is harmless.
+
+    Raises: KeyError when the run has no such attempt.
+    """
+    found = run.attempt(attempt)
+    if found is None:
+        raise KeyError(attempt)
+    stage, task, this = found
+    planned = run.planned(stage.name)
+    request = _request(run, planned, task, this, sign(attempt))
+    return Outgoing(agent_topic(planned.agent), attempt, message_id(request.type, attempt), request)
+
+
+def _of(run: Run, event: e.Event, version: int, sign: Sign) -> Iterator[Outgoing]:
+    match event:
+        case e.RunCreated():
+            yield _report(run, version, "started")
+        case e.AttemptLaunched():
+            yield task_request(run, event.attempt, sign)
+        case e.CancelOrdered():
+            yield _cancel(run, event.attempt, event.reason)
+        case e.AttemptFinished() if event.by != "agent":
+            yield _cancel(run, event.attempt, event.result.reason)
+        case e.RetryScheduled():
+            attempts = run.stages[run.stage_of(event.task) or ""].tasks[event.task].attempts
+            yield _report(run, version, f"attempt:{attempts[event.number - 2].id}")
+        case e.ApprovalRequested():
+            yield _report(run, version, f"approval:{event.stage}")
+        case e.StageStarted():
+            yield _report(run, version, f"running:{event.stage}")
+        case e.StageFinished() | e.StageRejected():
+            yield _report(run, version, f"stage:{event.stage}")
+        case e.RunFinished():
+            yield _report(run, version, "finished")
+        case _:
+            pass
+
+
+def _report(run: Run, version: int, fact: str) -> Outgoing:
+    message = m.ReportRequested(run=run.id, version=version, fact=fact, project=run.project)
+    return Outgoing(AGENT_REPORT, run.id, message_id(message.type, run.id, fact), message)
+
+
+def _cancel(run: Run, attempt: str, reason: str) -> Outgoing:
+    found = run.attempt(attempt)
+    assert found is not None
+    stage, task, _ = found
+    agent = run.planned(stage.name).agent
+    message = m.CancelTask(run=run.id, task=task.id, agent=agent, attempt=attempt, reason=reason)
+    return Outgoing(agent_topic(agent), attempt, message_id(message.type, attempt), message)
+
+
+def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, token: str) -> m.TaskRequested:
+    change = run.change
+    cell = next(each.cell for each in planned.tasks if each.id == task.id)
+    return m.TaskRequested(
+        run=run.id,
+        project=run.project,
+        stage=planned.name,
+        task=task.id,
+        agent=planned.agent,
+        attempt=attempt.id,
+        number=attempt.number,
+        token=token,
+        checkout=m.Checkout(
+            repository=change.repository,
+            clone_url=change.clone_url,
+            sha=change.sha,
+            ref=change.ref,
+            branch=change.branch,
+            tag=change.tag,
+        ),
+        options=planned.options,
+        cell=cell,
+        env=planned.env,
+        secrets=planned.secrets,
+        environment=planned.environment,
+        upstream=_upstream(run, planned),
+        previous_failed=_previous_failed(task, attempt),
+        timeout=planned.timeout,
+        heartbeat=run.timing.heartbeat,
+        runtime=planned.runtime,
+        resources=planned.resources,
+        network=planned.network,
+        trusted=not change.fork,
+    )
+
+
+def _upstream(run: Run, planned: PlannedStage) -> dict[str, dict[str, str]]:
+    """Outputs of every stage that this one needs, directly or through others."""
+    found: dict[str, dict[str, str]] = {}
+    waiting = list(planned.needs)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = run.stages[name].outputs
+        waiting.extend(run.planned(name).needs)
+    return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def _previous_failed(task: Task, attempt: Attempt) -> tuple[FailedCase, ...]:
+    """The cases that failed in the attempt before; none where not all of them could be named."""
+    for before in reversed(task.attempts[: attempt.number - 1]):
+        tests = before.result.tests if before.result else None
+        if tests is not None:
+            failed = tests.failed + tests.errors
+            return tests.failed_cases if 0 < failed == len(tests.failed_cases) else ()
+    return ()

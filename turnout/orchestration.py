@@ -1,0 +1,400 @@
+"""The use cases of the orchestrator: load → decide → record → publish.
+
+One message is handled in one transaction of the store: the inbox entry, the new events, the projection and the
+outbox are written together or not at all. What the outbox holds is published after that, and only then does `handle`
+return, so that the caller's acknowledgement means: durable here, and on the bus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from turnout.core import messages as m
+from turnout.core.decider import Decidable, Forged, StartRun, Tick, decide, due_at
+from turnout.core.envelope import Envelope, Record
+from turnout.core.errors import (
+    Conflict,
+    Duplicate,
+    InvalidConfig,
+    InvalidEnvelope,
+    NotFound,
+    TransientError,
+)
+from turnout.core.events import Carried, Event, Timing
+from turnout.core.ids import message_id, run_id
+from turnout.core.model import Outcome
+from turnout.core.outgoing import SOURCE, Outgoing, outgoing, task_request
+from turnout.core.plan import ConfigProblem, NotTriggered, Plan
+from turnout.core.policy import attempt_token, verify_token
+from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
+from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, replay
+from turnout.core.topics import PIPELINE_EVENTS
+
+MAX_CONFLICTS = 20
+GROUP_CHECK = timedelta(seconds=15)
+UNPUBLISHED_AFTER = timedelta(seconds=5)
+
+Planner = Callable[[m.RunRequested], "Planned"]
+"""Reads the pipeline file of a change and plans it. Raises: TransientError, InvalidConfig, NotFound."""
+
+
+_Changing = (
+    m.CancelRun | m.SupersedeRun | m.ReleaseRun | m.Approve | m.Reject | m.TaskStarted | m.TaskFinished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, or the reason why nothing is to run, with the project that serves the repository."""
+
+    project: str
+    plan: Plan | NotTriggered
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """``run``: the state after the message, None when it made none. ``events``: what was decided now."""
+
+    run: Run | None
+    events: tuple[Event, ...] = ()
+    duplicate: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """``producer`` is None where the store's outbox is the log. ``key``: the server's key for attempt tokens.
+
+    ``on_due`` is told when a run must be looked at again, for a timer of the process's own.
+    """
+
+    store: Store
+    producer: Producer | None
+    planner: Planner
+    clock: Clock
+    key: bytes
+    timing: Timing = field(default_factory=Timing)
+    on_due: Callable[[str, datetime], None] = field(default=lambda _run, _at: None)
+
+    # --- messages ---------------------------------------------------------------------------
+
+    def handle(self, envelope: Envelope) -> Handled:
+        """Answer one message of the bus.
+
+        Raises: InvalidEnvelope (dead letter), TransientError (redeliver); a duplicate is no error.
+        """
+        message = m.parse(envelope)
+        match message:
+            case m.TaskHeartbeat():
+                return self._heartbeat(message)
+            case m.RunRequested() | m.RerunRun():
+                return self._start(envelope.id, message)
+            case _ if isinstance(message, _Changing):
+                return self._change(envelope.id, message)
+            case _:
+                raise InvalidEnvelope(f"type: {message.type} is no message for the orchestrator")
+
+    def tick(self, run: str) -> Handled:
+        """Let time pass for one run: due retries, lost attempts, deadlines, expired approvals, its turn in a group."""
+        return self._decide("", run, self._turn(run))
+
+    def sweep(self) -> int:
+        """Whatever is overdue, and whatever a crash left unpublished. The number of things done."""
+        now = self.clock.now()
+        done = 0
+        for run in self.store.due(now):
+            done += bool(self.tick(run).events)
+        if self.producer is not None:
+            done += self._publish(self.store.unpublished(older_than=now - UNPUBLISHED_AFTER))
+        return done
+
+    def resend(self, run: str) -> int:
+        """Send again the tasks of attempts that were launched and have not started: the topics may have been wiped.
+
+        Same envelope ids as before: an agent that has them already drops them. The number of tasks sent.
+        """
+        state = self.store.load(run)
+        if state is None:
+            raise NotFound(f"no run {run}")
+        waiting = [
+            task_request(state, task.current.id, self._sign)
+            for _, task in state.tasks()
+            if task.status is TaskStatus.LAUNCHED and task.current is not None
+        ]
+        now = self.clock.now()
+        rows = self.store.commit(
+            Commit(None, state.version, (), tuple(self._record(each, now) for each in waiting), now)
+        )
+        self._publish(rows)
+        return len(waiting)
+
+    # --- one message, one transaction ---------------------------------------------------------
+
+    def _change(self, inbox: str, message: _Changing) -> Handled:
+        if isinstance(message, m.TaskStarted | m.TaskFinished) and not verify_token(
+            self.key, message.attempt, message.token
+        ):
+            forged = Forged(message=message.type, attempt=message.attempt)
+            return self._decide(inbox, message.run, forged)
+        return self._decide(inbox, message.run, message)
+
+    def _decide(self, inbox: str, run: str, message: Decidable | None) -> Handled:
+        """``message`` None: a tick. Decides again when another process was faster."""
+        for _ in range(MAX_CONFLICTS):
+            if inbox and self.store.seen(inbox):
+                return self._duplicate(run)
+            before = self.store.load(run)
+            if before is None:
+                raise NotFound(f"no run {run}", "it may have been started on another store")
+            now = self.clock.now()
+            events = decide(before, message if message is not None else self._tick_of(before), now)
+            if not events and not inbox:
+                return Handled(before)
+            try:
+                return self._commit(inbox, before, events, now)
+            except Conflict:
+                continue
+            except Duplicate:
+                return self._duplicate(run)
+        raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
+
+    def _turn(self, run: str) -> m.ReleaseRun | None:
+        """The release of a run that waits for others of its group, none of which is left: their word was lost."""
+        state = self.store.load(run)
+        if state is None or state.status is not RunStatus.QUEUED or state.plan is None:
+            return None
+        group = state.plan.concurrency
+        ahead = self.store.group_runs(state.project, group.group) if group else ()
+        if ahead and ahead[0].id != run:
+            return None
+        return m.ReleaseRun(run=run, after=state.held_by[-1])
+
+    def _tick_of(self, run: Run) -> Tick:
+        active = [task.current.id for _, task in run.tasks() if task.active and task.current is not None]
+        return Tick(leases=dict(self.store.last_heard(active)))
+
+    def _commit(self, inbox: str, before: Run | None, events: Sequence[Event], now: datetime) -> Handled:
+        after = replay(events, before)
+        assert after is not None, "only a message that makes a run is committed without one"
+        records = [self._record(each, now) for each in outgoing(after, events, self._sign)]
+        records += self._for_the_group(before, after, now)
+        due = due_at(after)
+        if after.status is RunStatus.QUEUED:
+            due = now + GROUP_CHECK
+        rows = self.store.commit(
+            Commit(
+                run=after,
+                expected=before.version if before else 0,
+                events=tuple(events),
+                records=tuple(records),
+                at=now,
+                inbox=inbox,
+                due_at=due,
+                leases=self._leases(before, after, now),
+                delivery=_delivery_of(after, now) if before is None else None,
+            )
+        )
+        self._publish(rows)
+        if due is not None:
+            self.on_due(after.id, due)
+        return Handled(after, tuple(events))
+
+    def _leases(self, before: Run | None, after: Run, now: datetime) -> dict[str, datetime]:
+        """Attempts that have started since ``before`` get a lease."""
+        old = {task.id: task.status for _, task in before.tasks()} if before else {}
+        return {
+            task.current.id: now + timedelta(seconds=after.timing.lease)
+            for _, task in after.tasks()
+            if task.status is TaskStatus.STARTED
+            and task.current is not None
+            and (old.get(task.id) is not TaskStatus.STARTED)
+        }
+
+    def _duplicate(self, run: str) -> Handled:
+        """Handled before; what a crash may have left unpublished for the run is published first."""
+        if self.producer is not None:
+            self._publish(self.store.unpublished(run))
+        return Handled(self.store.load(run), duplicate=True)
+
+    def _heartbeat(self, beat: m.TaskHeartbeat) -> Handled:
+        if verify_token(self.key, beat.attempt, beat.token):
+            now = self.clock.now()
+            self.store.heartbeat(beat.attempt, now, now + timedelta(seconds=self.timing.lease))
+        return Handled(None)
+
+    # --- starting a run -----------------------------------------------------------------------
+
+    def _start(self, inbox: str, message: m.RunRequested | m.RerunRun) -> Handled:
+        run = run_id(message.trigger)
+        if self.store.seen(inbox):
+            return self._duplicate(run)
+        for _ in range(MAX_CONFLICTS):
+            now = self.clock.now()
+            before = self.store.load(run)
+            if before is None:
+                start = self._prepare(run, message)
+                if isinstance(start, str):
+                    return self._nothing(inbox, run, message, start, now)
+                events = decide(None, start, now)
+            else:
+                events = decide(before, _again(before), now)
+            try:
+                return self._commit(inbox, before, events, now)
+            except Conflict:
+                continue
+            except Duplicate:
+                return self._duplicate(run)
+        raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
+
+    def _prepare(self, run: str, message: m.RunRequested | m.RerunRun) -> StartRun | str:
+        """The start of the run, or why nothing is to run."""
+        if isinstance(message, m.RerunRun):
+            return self._prepare_rerun(run, message)
+        if message.reason:
+            return message.reason
+        start = StartRun(
+            run=run,
+            trigger=message.trigger,
+            delivery=message.delivery,
+            project=message.change.repository,
+            change=message.change,
+            plan=None,
+            requested_by=message.requested_by,
+            timing=self.timing,
+        )
+        try:
+            planned = self.planner(message)
+        except InvalidConfig as error:
+            problems = tuple(ConfigProblem.of(problem) for problem in error.problems)
+            return start.with_(problems=problems, reason="the pipeline file is not valid")
+        except NotFound as error:
+            return str(error)
+        if isinstance(planned.plan, NotTriggered):
+            return planned.plan.reason
+        return self._held(start.with_(project=planned.project, plan=planned.plan))
+
+    def _held(self, start: StartRun) -> StartRun:
+        """A run of a group that lets the older one finish waits for it."""
+        group = start.plan.concurrency if start.plan else None
+        if group is None or group.cancel_superseded:
+            return start
+        older = self.store.group_runs(start.project, group.group)
+        return start.with_(held_by=tuple(row.id for row in older if row.id != start.run))
+
+    def _prepare_rerun(self, run: str, message: m.RerunRun) -> StartRun | str:
+        old = self.store.load(message.run)
+        if old is None:
+            raise NotFound(f"no run {message.run}", "it may have been started on another store")
+        if not old.finished:
+            return f"run {old.id} has not finished; cancel it first"
+        if old.plan is None:
+            return f"run {old.id} has no plan (its pipeline file was not valid); push a fix instead"
+        if message.mode == "stage" and message.stage not in old.stages:
+            return f"run {old.id} has no stage {message.stage!r}"
+        return self._held(
+            StartRun(
+                run=run,
+                trigger=message.trigger,
+                project=old.project,
+                change=old.change,
+                plan=old.plan,
+                requested_by=message.by,
+                rerun_of=old.id,
+                rerun_mode=message.mode,
+                carried=carried_stages(old, message.mode, message.stage),
+                timing=self.timing,
+            )
+        )
+
+    def _nothing(
+        self, inbox: str, run: str, message: m.RunRequested | m.RerunRun, reason: str, now: datetime
+    ) -> Handled:
+        """Nothing is to run: the delivery gets the reason, and there is no run."""
+        delivery = None
+        if isinstance(message, m.RunRequested):
+            delivery = _delivery(message, now, status="ignored", reason=reason)
+        try:
+            self.store.commit(Commit(None, 0, (), (), now, inbox=inbox, delivery=delivery))
+        except Duplicate:
+            return self._duplicate(run)
+        return Handled(None, reason=reason)
+
+    def _for_the_group(self, before: Run | None, after: Run, now: datetime) -> list[Record]:
+        """A run that begins supersedes the older ones of its group; one that ends lets the next one go."""
+        group = after.plan.concurrency if after.plan else None
+        if group is None:
+            return []
+        if before is None and group.cancel_superseded and not after.finished:
+            return [
+                self._to_run(row.id, m.SupersedeRun(run=row.id, newer=after.id), after, now)
+                for row in self.store.group_runs(after.project, group.group)
+                if row.id != after.id
+            ]
+        if after.finished and not (before and before.finished):
+            waiting = [r for r in self.store.group_runs(after.project, group.group) if r.id != after.id]
+            if waiting and waiting[0].status == "queued":
+                first = waiting[0].id
+                return [self._to_run(first, m.ReleaseRun(run=first, after=after.id), after, now)]
+        return []
+
+    def _to_run(self, run: str, message: m.Message, cause: Run, now: datetime) -> Record:
+        id = message_id(message.type, run, cause.id)
+        return self._record(Outgoing(PIPELINE_EVENTS, cause.change.repository, id, message), now)
+
+    # --- the bus --------------------------------------------------------------------------------
+
+    def _record(self, each: Outgoing, now: datetime) -> Record:
+        return m.wrap(each.message, id=each.id, source=SOURCE, at=now).to_record(each.topic, each.key)
+
+    def _publish(self, rows: Sequence[OutboxRow]) -> int:
+        if rows and self.producer is not None:
+            self.producer.publish([row.record for row in rows])
+            self.store.mark_published([row.id for row in rows], self.clock.now())
+        return len(rows)
+
+    def _sign(self, attempt: str) -> str:
+        return attempt_token(self.key, attempt)
+
+
+def carried_stages(old: Run, mode: str, stage: str = "") -> dict[str, Carried]:
+    """The stages that a rerun takes over instead of running them again."""
+    match mode:
+        case "whole":
+            kept = []
+        case "stage":
+            kept = [each for each in old.stages.values() if each.name != stage]
+        case _:
+            kept = [each for each in old.stages.values() if not each.blocks]
+    return {
+        each.name: Carried(outcome=each.outcome or Outcome.SKIPPED, outputs=each.outputs, blocked=False)
+        for each in kept
+        if each.status is StageStatus.FINISHED
+    }
+
+
+def _again(run: Run) -> StartRun:
+    return StartRun(run=run.id, trigger=run.trigger, project=run.project, change=run.change, plan=run.plan)
+
+
+def _delivery(message: m.RunRequested, now: datetime, **changes: str) -> Delivery | None:
+    if not message.delivery:
+        return None
+    change = message.change
+    return Delivery(
+        id=message.delivery,
+        source="github",
+        event=change.kind.value,
+        repository=change.repository,
+        received_at=now,
+        message=message.trigger,
+        status=changes.get("status", "run"),
+        reason=changes.get("reason", ""),
+        run=changes.get("run", ""),
+    )
+
+
+def _delivery_of(run: Run, now: datetime) -> Delivery | None:
+    message = m.RunRequested(trigger=run.trigger, change=run.change, delivery=run.delivery)
+    return _delivery(message, now, status="run", run=run.id)
