@@ -32,7 +32,7 @@ lint: $(READY) ## Check style, types and who imports whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(READY) ## Rewrite the code in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -41,10 +41,11 @@ format: $(READY) ## Rewrite the code in the project's format
 test: lint ## Lint, then the fast tests: no outside parts, under two minutes
 	@$(BIN)/python -m pytest -m 'not real' $(PYTEST_ARGS)
 
-real-parts: ## Install the outside parts of the real tests: Java, PostgreSQL, bubblewrap, node
+real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and its Java, PostgreSQL, bubblewrap, node
 	@local/setup/real-parts.sh
+	@$(BIN)/python -m local.kafka.broker --fetch
 
-test-real: $(READY) real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
+test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
 	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real $(PYTEST_ARGS)
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
@@ -60,7 +61,7 @@ lock: $(READY) ## Resolve requirements*.in anew into requirements*.txt (pinned, 
 	@local/setup/lock.sh
 
 docs: $(READY) ## Regenerate what is generated: JSON schemas, diagrams
-	@$(foreach generator,$(GENERATORS),$(BIN)/python -m $(generator);)
+	@$(foreach generator,$(GENERATORS),$(BIN)/python -m $(generator) &&) true
 
 clean: ## Remove .venv and every cache of this checkout
 	@rm -rf .venv ./*.egg-info build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs, from Debian's or Ubuntu's packages, the outside parts that `make test-real` runs on. What is there
+# already is left alone, so the second call is instant. Called by `make real-parts`.
+set -euo pipefail
+
+fail() {
+    printf 'real-parts: %s\n' "$1" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null; }
+
+has_java_17() {
+    local program=${JAVA_HOME:+$JAVA_HOME/bin/}java major
+    has "$program" || return 1
+    major=$("$program" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${major:-0}" -ge 17 ]
+}
+
+has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb; }
+
+# Command lines of the agents' JavaScript tools need Node 18 or newer.
+has_node() { has node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 18 ]; }
+
+missing=()
+has git || missing+=(git)
+has bwrap || missing+=(bubblewrap)
+has_postgresql || missing+=(postgresql)
+has_java_17 || missing+=(openjdk-17-jre-headless)
+has mvn || missing+=(maven)
+has_node || missing+=(nodejs)
+has npm || missing+=(npm)
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+has apt-get || fail "missing: ${missing[*]} (Debian's names). There is no apt-get here: install them your system's way"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    has sudo || fail "missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+fi
+
+printf 'Installing %s …\n' "${missing[*]}"
+log=$(mktemp "${TMPDIR:-/tmp}/turnout-real-parts.XXXXXX")
+trap 'rm -f "$log"' EXIT
+apt() {
+    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >"$log" 2>&1 && return
+    cat "$log" >&2
+    return 1
+}
+
+if [[ " ${missing[*]} " == *' postgresql '* ]]; then
+    # The tests start servers of their own; Debian's package need not make and start one.
+    ${as_root[@]+"${as_root[@]}"} install -d /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\n' |
+        ${as_root[@]+"${as_root[@]}"} tee /etc/postgresql-common/createcluster.d/turnout.conf >/dev/null
+fi
+apt update || fail 'apt-get update failed (above: why)'
+apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install ${missing[*]} (above: why)"
+
+for check in git bwrap mvn npm; do
+    has "$check" || fail "$check is not on PATH, though its package is installed"
+done
+has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"
+has_java_17 || fail "java is older than 17, though openjdk-17-jre-headless is installed: set JAVA_HOME to it"
+has_node || fail "node is older than 18, though the newest package is installed: install a newer Node"
