@@ -22,6 +22,7 @@ help: ## List the verbs
 		printf '  make %-11s %s\n' "$$verb" "$$says"; done
 
 setup: $(READY) ## Make .venv with the locked dependencies and `turnout` in it (once; then instant)
+	@:
 
 $(READY): requirements.in requirements-dev.txt pyproject.toml local/setup/venv.sh
 	@printf 'Setting up .venv …\n'

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 stamp=$1
 log=$(mktemp "${TMPDIR:-/tmp}/turnout-setup.XXXXXX")
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.uv"' EXIT
 
 fail() {
     printf 'setup: %s\n' "$1" >&2
@@ -54,7 +54,6 @@ if ! { run "$python" -m pip install --quiet --require-hashes --requirement "$log
     run "$python" -m pip install --quiet --require-hashes --requirement requirements-dev.txt ||
         fail 'the locked dependencies could not be installed (above: what pip said)'
 fi
-rm -f "$log.uv"
-run "$python" -m pip install --quiet --no-deps --no-build-isolation --editable . ||
-    fail 'this project could not be installed into .venv (above: what pip said)'
+run .venv/bin/uv pip install --quiet --offline --no-deps --no-build-isolation --python "$python" --editable . ||
+    fail 'this project could not be installed into .venv (above: what uv said)'
 touch "$stamp"
