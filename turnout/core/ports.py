@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from turnout.core.change import Change
 from turnout.core.envelope import Received, Record
@@ -353,11 +353,26 @@ class Secrets(Protocol):
         ...
 
 
+ClaimState = Literal["free", "claimed", "running", "lost", "finished"]
+"""``lost``: marked running, and the worker's process is gone."""
+
+
 class Claims(Protocol):
     """Fences an attempt: of all workers that were handed it, one runs it, once."""
 
     def claim(self, attempt: str, worker: str) -> bool:
-        """False: another worker has, or had, it."""
+        """False: it runs, or ran, already. A claim of one's own that never became `running` is given again.
+
+        Raises: TransientError while another living worker holds it without having started: it may yet give it back.
+        """
+        ...
+
+    def release(self, attempt: str) -> None:
+        """Give back a claim of one's own whose attempt has not been started; anything else is left as it is."""
+        ...
+
+    def state(self, attempt: str) -> ClaimState:
+        """How far it has come. A claim whose worker died before it started is ``free``."""
         ...
 
     def running(self, attempt: str) -> None:
