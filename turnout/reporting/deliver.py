@@ -1,0 +1,138 @@
+"""The use case: something happened to a run, tell it over every channel, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from turnout.core.errors import NotFound, PermanentError, TransientError
+from turnout.core.messages import ReportRequested
+from turnout.core.model import Outcome
+from turnout.core.ports import Clock
+from turnout.core.run import Run
+from turnout.reporting.ledger import FAILED, SENT, SKIPPED, Ledger, Reports
+
+LOOK_BACK = 20
+"""Runs of the branch that are looked at for one that ended well or badly, past those that were cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``run`` is as new as the store has it. ``previous``: how the run before on the branch ended, empty: none."""
+
+    run: Run
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """``status``: ``sent``, with what finds it again; or ``skipped``, with the reason."""
+
+    status: str
+    reference: str
+
+    @classmethod
+    def nothing(cls, reason: str) -> Told:
+        return cls(SKIPPED, reason)
+
+    @classmethod
+    def sent(cls, reference: str) -> Told:
+        return cls(SENT, reference)
+
+
+class Channel(Protocol):
+    """A way to people. ``name`` is what the reports table calls it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def tell(self, report: Report, ledger: Ledger) -> Told:
+        """Bring what people see up to date with the run. Idempotent; every effect goes through the ledger.
+
+        Raises: TransientError, PermanentError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfigured:
+    """A channel that the operator has not set up: nothing is sent, and that is recorded."""
+
+    name: str
+    reason: str
+
+    def tell(self, report: Report, ledger: Ledger) -> Told:  # noqa: ARG002 (the port's signature)
+        return Told.nothing(self.reason)
+
+
+def report(message: ReportRequested, store: Reports, channels: Sequence[Channel], clock: Clock) -> None:
+    """Tell what ``message`` is about. Harmless to repeat.
+
+    Every channel is tried, also when another one fails. People are told the run as it is now, so that facts which
+    come late, twice or out of order can't show an older state.
+
+    Raises: NotFound for a run that isn't in the store; TransientError when at least one channel should be tried
+    again (``retry_after``: the longest wait asked for); PermanentError when none can be helped by that.
+    """
+    run = store.load(message.run)
+    if run is None:
+        raise NotFound(f"no run {message.run}", "it may have been started on another store")
+    if run.version < message.version:
+        raise TransientError(f"run {message.run} is at version {run.version}, before {message.version}")
+    current = Report(run, _previous(run, store))
+    run_all([partial(_tell, message, current, each, store, clock) for each in channels])
+
+
+def run_all(steps: Sequence[Callable[[], object]]) -> None:
+    """Run every step, also after one has failed; then raise what stands for all failures.
+
+    Raises: the first failure that isn't ours (a defect); else a TransientError if there is one among them, else a
+    PermanentError.
+    """
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            failures.append(error)
+    if not failures:
+        return
+    for failure in failures:
+        if not isinstance(failure, PermanentError | TransientError):
+            raise failure
+    if len(failures) == 1:
+        raise failures[0]
+    said = "; ".join(str(failure) for failure in failures)
+    waits = [each for each in failures if isinstance(each, TransientError)]
+    if waits:
+        longest = max((each.retry_after for each in waits if each.retry_after is not None), default=None)
+        raise TransientError(said, retry_after=longest)
+    raise PermanentError(said)
+
+
+def _tell(message: ReportRequested, current: Report, channel: Channel, store: Reports, clock: Clock) -> None:
+    ledger = Ledger(store, clock, message.run, channel.name)
+    before = ledger.find(message.fact)
+    if before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version:
+        return
+    try:
+        told = channel.tell(current, ledger)
+    except Exception as error:
+        ledger.record(message.fact, FAILED, str(error)[:500], message.version)
+        raise
+    ledger.record(message.fact, told.status, told.reference[:500], message.version)
+
+
+def _previous(run: Run, store: Reports) -> str:
+    """The outcome of the newest run before on the branch that says something about the code."""
+    branch = run.change.branch
+    if not run.finished or not branch:
+        return ""
+    found = store.previous_outcome(run.project, branch, run.id)
+    if found not in (Outcome.CANCELLED, Outcome.SKIPPED):
+        return found
+    rows = store.runs(limit=LOOK_BACK, before=run.id, project=run.project, branch=branch, status="finished")
+    told = (row.outcome for row in rows if row.outcome not in (Outcome.CANCELLED, Outcome.SKIPPED))
+    return next(told, "")

@@ -1,0 +1,149 @@
+"""The record of what people were told: each outward effect is reserved, done, recorded; and done once.
+
+An effect is named by a fact. Its rows in the reports table are its tries: ``card``, ``card~2``, ``card~3``, …
+
+| status | meaning |
+| --- | --- |
+| `sending` | reserved; the effect may have happened. With a reference: it has, and is being brought up to date |
+| `sent` | done; the reference finds it again |
+| `failed` | this try has ended without an answer that says it was done |
+| `skipped` | looked at, nothing was to be done; the reference says why |
+
+A reservation is an insert that only one of several processes gets. A row in the way that is `sending` belongs to
+somebody who is at it right now, or who died: within `LEASE` we come back later, after it we take over with the
+next try. Whoever makes a try that isn't the first looks for the effect of the earlier ones before doing it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from turnout.core.errors import PermanentError, TransientError
+from turnout.core.ports import Clock, ReportRow, RunRow
+from turnout.core.run import Run
+
+SENDING, SENT, FAILED, SKIPPED = "sending", "sent", "failed", "skipped"
+
+LEASE = timedelta(seconds=30)
+"""Longer than one effect takes with all its time limits (`turnout.adapters.slack`, `turnout.adapters.smtp`)."""
+MAX_TRIES = 200
+
+
+class Reports(Protocol):
+    """What reporting needs of the store (`turnout.core.ports.Store`)."""
+
+    def load(self, run: str) -> Run | None: ...
+
+    def previous_outcome(self, project: str, branch: str, before: str) -> str: ...
+
+    def runs(
+        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
+    ) -> Sequence[RunRow]: ...
+
+    def reserve_report(self, report: ReportRow) -> ReportRow | None: ...
+
+    def record_report(self, report: ReportRow) -> None: ...
+
+    def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The effects of one channel for one run."""
+
+    reports: Reports
+    clock: Clock
+    run: str
+    channel: str
+    lease: timedelta = LEASE
+
+    def once(
+        self,
+        fact: str,
+        version: int,
+        do: Callable[[], str],
+        find: Callable[[datetime], str | None] | None = None,
+    ) -> str:
+        """The reference of the effect: of an earlier try, of one that ``find`` has found, or of ``do``.
+
+        ``find`` is given the time of the first try; None: the effect can't be looked for, and is done again.
+
+        Raises: TransientError while somebody else is at it; whatever ``do`` and ``find`` raise.
+        """
+        first: datetime | None = None
+        for name in self._tries(fact):
+            row = self._row(name, SENDING, "", version)
+            there = self.reports.reserve_report(row)
+            if there is None:
+                return self._try(fact, row, first, do, find)
+            if there.reference:
+                return there.reference
+            self._refuse_if_busy(there)
+            first = first or there.at
+        raise PermanentError(f"{self.channel}: {fact} of run {self.run} was tried {MAX_TRIES} times")
+
+    def _try(
+        self,
+        fact: str,
+        row: ReportRow,
+        first: datetime | None,
+        do: Callable[[], str],
+        find: Callable[[datetime], str | None] | None,
+    ) -> str:
+        try:
+            found = find(first) if first and find else None
+            reference = found or do()
+        except Exception:
+            # Not known to have happened. The next try may start at once, and looks for it first.
+            self.reports.record_report(replace(row, status=FAILED))
+            raise
+        done = replace(row, status=SENT, reference=reference, version=0 if found else row.version)
+        self.reports.record_report(done)
+        if row.fact != fact:
+            self.reports.record_report(replace(done, fact=fact))
+        return reference
+
+    def _refuse_if_busy(self, there: ReportRow) -> None:
+        age = self.clock.now() - there.at
+        if there.status == SENDING and age < self.lease:
+            left = (self.lease - age).total_seconds()
+            raise TransientError(
+                f"{self.channel}: {there.fact} of run {self.run} is being sent by another process",
+                "or one that died; it is taken over when its time is up",
+                retry_after=max(left, 1.0),
+            )
+
+    def begun(self, fact: str) -> bool:
+        """Whether the effect is there, or may be."""
+        rows = (self.reports.find_report(self.run, self.channel, name) for name in self._tries(fact))
+        for row in rows:
+            if row is None:
+                return False
+            if row.reference or row.status == SENDING:
+                return True
+        return False
+
+    def forget(self, fact: str) -> None:
+        """The effect has been undone by somebody: it may be done anew."""
+        for name in self._tries(fact):
+            row = self.reports.find_report(self.run, self.channel, name)
+            if row is None:
+                return
+            if row.reference:
+                self.reports.record_report(replace(row, status=FAILED, reference=""))
+
+    def find(self, fact: str) -> ReportRow | None:
+        return self.reports.find_report(self.run, self.channel, fact)
+
+    def record(self, fact: str, status: str, reference: str, version: int) -> None:
+        self.reports.record_report(self._row(fact, status, reference, version))
+
+    def _row(self, fact: str, status: str, reference: str, version: int) -> ReportRow:
+        return ReportRow(self.run, self.channel, fact, status, reference, version, self.clock.now())
+
+    @staticmethod
+    def _tries(fact: str) -> list[str]:
+        return [fact, *(f"{fact}~{number}" for number in range(2, MAX_TRIES + 1))]

@@ -1,0 +1,99 @@
+"""Slack: one message a run, kept up to date, and the details in its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+from turnout.core.errors import TransientError
+from turnout.core.run import Run
+from turnout.reporting.deliver import Report, Told
+from turnout.reporting.ledger import SENDING, SENT, Ledger
+from turnout.reporting.policy import is_told, notify
+from turnout.reporting.slack_blocks import SlackMessage, card, details, to_json
+from turnout.reporting.view import look
+
+CARD = "card"
+MAX_ROUNDS = 5
+"""Updates after one another that found a newer run each time."""
+
+
+class Chat(Protocol):
+    """Slack's Web API, as far as it is needed. A reference names a message: its channel and its time stamp."""
+
+    def post(self, channel: str, message: Mapping[str, Any]) -> str:
+        """``message``: text, blocks, metadata."""
+        ...
+
+    def reply(self, to: str, message: Mapping[str, Any]) -> str: ...
+
+    def update(self, reference: str, message: Mapping[str, Any]) -> bool:
+        """False: the message isn't there any more."""
+        ...
+
+    def find(self, channel: str, metadata: Mapping[str, Any], since: datetime) -> str | None:
+        """The message of the channel with exactly this metadata, posted not long before ``since`` or after it."""
+        ...
+
+    def find_reply(self, to: str, metadata: Mapping[str, Any], since: datetime) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlackChannel:
+    """``default``: where runs are told whose pipeline file names no channel. ``console``: base URL for links."""
+
+    chat: Chat
+    default: str = ""
+    console: str = ""
+    name: str = field(default="slack", init=False)
+
+    def tell(self, report: Report, ledger: Ledger) -> Told:
+        place = notify(report.run).slack or self.default
+        if not place:
+            return Told.nothing("no channel: set notify.slack in the pipeline file, or TURNOUT_SLACK_CHANNEL")
+        if not ledger.begun(CARD) and not is_told(report.run, report.previous):
+            return Told.nothing("not asked for")
+        reference, run = self._card(report, ledger, place)
+        for each in details(look(run, previous=report.previous, console=self.console)):
+            self._detail(each, run, ledger, reference)
+        return Told.sent(reference)
+
+    def _card(self, report: Report, ledger: Ledger, place: str) -> tuple[str, Run]:
+        """Post the message, or bring it up to date; its reference, and the run that it shows."""
+        run = report.run
+        for _ in range(MAX_ROUNDS):
+            message = to_json(card(look(run, previous=report.previous, console=self.console)), run.id)
+            reference = ledger.once(
+                CARD,
+                run.version,
+                partial(self.chat.post, place, message),
+                partial(self.chat.find, place, message["metadata"]),
+            )
+            row = ledger.find(CARD)
+            if row is not None and row.status == SENT and row.version >= run.version:
+                return reference, run
+            ledger.record(CARD, SENDING, reference, run.version)
+            if not self.chat.update(reference, message):
+                ledger.forget(CARD)  # somebody deleted it: post it anew
+                continue
+            row = ledger.find(CARD)
+            if row is not None and row.version == run.version and row.reference == reference:
+                ledger.record(CARD, SENT, reference, run.version)
+                return reference, run
+            # Somebody else was at it meanwhile, and ours may have come last: show the newest state.
+            run = ledger.reports.load(run.id) or run
+        raise TransientError(
+            f"slack: the message of run {run.id} is being changed by others, come back later"
+        )
+
+    def _detail(self, each: SlackMessage, run: Run, ledger: Ledger, reference: str) -> None:
+        message = to_json(each, run.id)
+        ledger.once(
+            f"thread:{each.key}",
+            run.version,
+            partial(self.chat.reply, reference, message),
+            partial(self.chat.find_reply, reference, message["metadata"]),
+        )
