@@ -1,0 +1,69 @@
+"""Installing Python distributions into a virtual environment, in the sandbox, with the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.sdk.installing import installer_environment
+from agents.sdk.interpreter import Interpreter
+from agents.sdk.workspace import AgentError, Workspace
+
+
+class Installer:
+    """uv where it is installed (some ten times faster), and pip where there is none or where uv did not manage."""
+
+    def __init__(self, workspace: Workspace, interpreter: Interpreter, venv: Path) -> None:
+        self._workspace = workspace
+        self._venv = venv
+        self._env = installer_environment(workspace.cache / "downloads")
+        self._uv = workspace.which("uv")
+        pip = () if self._uv is None else ("--without-pip",)
+        ran = self._call([interpreter.path, "-m", "venv", *pip, str(venv)])
+        if not ran:
+            raise AgentError(
+                f"{interpreter.path} could not make a virtual environment (its words are in the log)",
+                "install its venv module; on Debian: apt-get install python3-venv",
+            )
+
+    @property
+    def _python(self) -> str:
+        return str(self._venv / "bin/python")
+
+    def install(self, what: Sequence[str], cwd: str, more: Sequence[str], target: Path | None = None) -> None:
+        """Raises: AgentError; what the installer said is in the log."""
+        args = [*(("--target", str(target)) if target else ()), *more, *what]
+        if self._uv and self._call(
+            [self._uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", self._python, *args],
+            cwd,
+        ):
+            return
+        self._need_pip()
+        if not self._call(
+            [self._python, "-m", "pip", "install", "--quiet", "--progress-bar", "off", *args], cwd
+        ):
+            shown = " ".join(part for part in what if part not in ("-r", "-c"))
+            raise AgentError(
+                f"the installer could not install {shown[:200]} (its words are in the log)",
+                "correct the project's requirements, or say with.install",
+            )
+
+    def uninstall(self, distribution: str) -> None:
+        argv = [self._uv, "pip", "uninstall", "--quiet", "--python", self._python] if self._uv else []
+        self._call([*(argv or [self._python, "-m", "pip", "uninstall", "--quiet", "--yes"]), distribution])
+
+    def _need_pip(self) -> None:
+        if self._uv is not None:
+            self._workspace.log("uv did not manage; trying pip")
+            if not self._call([self._python, "-m", "ensurepip", "--default-pip"]):
+                raise AgentError("pip cannot be set up", "install python3-venv and python3-pip")
+
+    def _call(self, argv: Sequence[str | None], cwd: str = ".") -> bool:
+        return self._workspace.run(
+            [part for part in argv if part is not None],
+            cwd=cwd,
+            env=self._env,
+            network=True,
+            writable_cache=True,
+            quiet=True,
+        ).ok

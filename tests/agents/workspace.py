@@ -1,0 +1,117 @@
+"""A workspace without a sandbox, for the agents' own tests: tools really run, as children of the test."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.sdk.workspace import AgentError, ToolRun
+from turnout.core.messages import Checkout, TaskRequested
+from turnout.core.result import Artifact
+
+
+class PlainWorkspace:
+    """``lines``: the attempt's log. ``kept``: artifacts by name."""
+
+    def __init__(self, folder: Path, checkout: Path | None = None, cache: Path | None = None) -> None:
+        self.path = checkout or folder / "checkout"
+        self.cache = cache or folder / "cache"
+        self.scratch = folder / "scratch"
+        self.home = folder / "home"
+        for each in (self.path, self.cache, self.scratch, self.home):
+            each.mkdir(parents=True, exist_ok=True)
+        self.lines: list[str] = []
+        self.kept: dict[str, bytes] = {}
+        self.ran: list[tuple[str, ...]] = []
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool | None = None,
+        capture: bool = False,
+        writable_cache: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        self.ran.append(tuple(argv))
+        base = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        started = time.monotonic()
+        try:
+            process = subprocess.run(
+                list(argv),
+                cwd=self.path / cwd,
+                env={**base, "HOME": str(self.home), **(env or {})},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise AgentError(f"{argv[0]} is not there") from error
+        except subprocess.TimeoutExpired:
+            return ToolRun(tuple(argv), None, signal.SIGKILL, timed_out=True)
+        shown = process.stderr if capture else process.stdout + process.stderr
+        if not quiet or process.returncode:
+            self.lines += shown.decode(errors="replace").splitlines()
+        ended = process.returncode
+        return ToolRun(
+            argv=tuple(argv),
+            code=ended if ended >= 0 else None,
+            signal=-ended if ended < 0 else None,
+            stdout=process.stdout if capture else b"",
+            duration=time.monotonic() - started,
+        )
+
+    def which(self, program: str) -> str | None:
+        return shutil.which(program)
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+
+    def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
+        self.kept[name] = content
+        digest = hashlib.sha256(content).hexdigest()
+        return Artifact(
+            name=name, key=f"test/{name}", size=len(content), sha256=digest, media_type=media_type
+        )
+
+
+def task(agent: str, options: Mapping[str, Any] | None = None, **fields: Any) -> TaskRequested:
+    given: dict[str, Any] = {
+        "run": "run-1",
+        "project": "project",
+        "stage": agent,
+        "task": agent,
+        "agent": agent,
+        "attempt": "attempt-1",
+        "number": 1,
+        "token": "token",
+        "checkout": Checkout(
+            repository="o/r", clone_url="", sha="0" * 40, ref="refs/heads/main", branch="main"
+        ),
+        "options": dict(options or {}),
+        "timeout": 600.0,
+        "heartbeat": 10.0,
+    }
+    return TaskRequested(**(given | fields))
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
