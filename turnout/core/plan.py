@@ -70,7 +70,8 @@ class PlannedStage(Value):
     """``options`` is the stage's ``with:``. ``skip`` says why ``when:`` leaves the stage out, empty: it runs.
 
     ``needs`` is resolved: also a stage without ``needs:`` names the stages before it.
-    ``fail_fast``: a failed cell cancels the other cells of the stage.
+    ``fail_fast``: a failed cell cancels the other cells of the stage. ``notes``: sentences on what is not as the
+    pipeline file asks, or could not be known: cut to a limit, withheld from a fork.
     """
 
     name: str
@@ -91,12 +92,14 @@ class PlannedStage(Value):
     environment: str = ""
     approval: Approval | None = None
     rollback: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Plan(Value):
     """``fail_fast``: a stage that has failed for good cancels what runs beside it.
 
     ``infrastructure_retries``: attempts lost to the platform that are tried again, per task.
+    ``parallel``: attempts of the run that may be under way at a time, 0: any number.
     ``digest``: sha256 (hex) of the canonical JSON of everything else here.
     """
 
@@ -107,6 +110,7 @@ class Plan(Value):
     notify: Notify = Notify()
     fail_fast: bool = True
     infrastructure_retries: int = 2
+    parallel: int = 0
 
     def stage(self, name: str) -> PlannedStage:
         """Raises: KeyError."""
