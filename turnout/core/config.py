@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from turnout.core.config_check import check
-from turnout.core.config_pipeline import TAGS, PipelineConfig, PipelineFile
-from turnout.core.config_problems import describe, nulls, problem, translate
+from turnout.core.config_pipeline import TAGS, PipelineConfig, PipelineFile, needs_paths
+from turnout.core.config_problems import MAX_PROBLEMS, describe, nulls, problem, translate
 from turnout.core.config_project import ProjectConfig, ProjectFile
 from turnout.core.document import Document, Path
 from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.topics import AGENT_KINDS
 
-__all__ = ["PipelineConfig", "ProjectConfig", "parse_pipeline", "parse_project"]
+__all__ = ["PipelineConfig", "ProjectConfig", "needs_paths", "parse_pipeline", "parse_project"]
 
-MAX_PROBLEMS = 100
 _File = TypeVar("_File", bound=BaseModel)
 
 
@@ -27,11 +27,12 @@ def parse_pipeline(
     """The pipeline config in ``document``.
 
     ``agents``: the kinds that a stage may name. ``project``: what secrets and environments are checked against;
-    None: they aren't. Raises: InvalidConfig with every problem in the file.
+    None, or made from nothing but a name: they aren't. Raises: InvalidConfig with every problem in the file.
     """
     tree = _root(document, "pipeline", "stages")
     found, problems = _validate(document, tree, PipelineFile, _may_be_empty_in_pipeline)
-    problems += check(document, tree["pipeline"], agents, project)
+    known = project if project is not None and project.stated else None
+    problems += islice(check(document, tree["pipeline"], agents, known), MAX_PROBLEMS)
     if found is None or problems:
         raise InvalidConfig(_tidy(problems))
     return found.pipeline
@@ -69,7 +70,7 @@ def _root(document: Document, key: str, child: str) -> dict[str, Any]:
 def _validate(
     document: Document, tree: dict[str, Any], model: type[_File], may_be_empty: Callable[[Path], bool]
 ) -> tuple[_File | None, list[Problem]]:
-    problems = list(nulls(document, tree, may_be_empty))
+    problems = list(islice(nulls(document, tree, may_be_empty), MAX_PROBLEMS))
     try:
         return model.model_validate(tree), problems
     except ValidationError as error:

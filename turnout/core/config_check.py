@@ -12,15 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from turnout.core.config_pipeline import (
-    MAX_STAGES,
-    MAX_TASKS,
-    StageConfig,
-    stage_environment,
-    stage_long_form,
-)
+from turnout.core.config_pipeline import MAX_STAGES, MAX_TASKS
 from turnout.core.config_problems import problem, quote
 from turnout.core.config_project import ProjectConfig
+from turnout.core.config_stage import StageConfig, stage_environment, stage_long_form
 from turnout.core.config_triggers import DEFAULT_TRIGGERS, On, Triggers
 from turnout.core.config_types import nearest
 from turnout.core.document import Document, Path
@@ -90,6 +85,10 @@ def check(
 ) -> Iterator[Problem]:
     """Every problem between the parts of a pipeline. ``tree``: what stands below ``pipeline``."""
     stages = sketch(tree)
+    if len(stages) > MAX_STAGES:
+        message = f"the pipeline has {len(stages):,} stages, at most {MAX_STAGES} are allowed"
+        yield problem(document, STAGES, message)
+        return
     yield from _agents(document, stages, agents)
     yield from _names(document, stages)
     yield from _needs(document, stages)
@@ -183,10 +182,6 @@ def _size(document: Document, stages: Sequence[Sketch]) -> Iterator[Problem]:
     if tasks > MAX_TASKS:
         yield problem(
             document, STAGES, f"the pipeline has {tasks:,} tasks, at most {MAX_TASKS:,} are allowed"
-        )
-    if len(stages) > MAX_STAGES:
-        yield problem(
-            document, STAGES, f"the pipeline has {len(stages):,} stages, at most {MAX_STAGES} are allowed"
         )
 
 

@@ -12,6 +12,7 @@ from turnout.core.document import Document, Path, Scalar, render_path
 from turnout.core.errors import Problem
 
 LONGEST_QUOTE = 60
+MAX_PROBLEMS = 100
 UNQUOTED = frozenset({("project", "secrets"), ("project", "environments"), ("project", "clone_url")})
 """Below these paths a message never repeats a value: somebody may have put a secret there."""
 
@@ -53,7 +54,7 @@ def translate(
     ``tags`` are the steps of pydantic's locations that name a union's branch. What is empty in the file is left to
     `nulls`, which says it better.
     """
-    for each in error.errors(include_url=False):
+    for each in error.errors(include_url=False)[:MAX_PROBLEMS]:
         path = tuple(step for step in each["loc"] if step not in tags)
         if each["type"] == "missing":
             parent = document.existing(path[:-1])

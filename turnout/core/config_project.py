@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from turnout.core.config_pipeline import MaybeApproval
+from turnout.core.config_stage import MaybeApproval
 from turnout.core.config_types import (
     Addresses,
     Channel,
@@ -74,18 +74,22 @@ def _check_clone_url(value: str) -> str:
 class ProviderConfig(Configured):
     """Who hosts the repository."""
 
-    kind: Literal["github", "git"] = Field("github", description="git: any remote, read by git alone.")
+    kind: Literal["github", "git"] = Field(
+        default="github", description="git: any remote, read by git alone."
+    )
     base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
-        "", description="The API's address; not given: https://api.github.com."
+        default="", description="The API's address; not given: https://api.github.com."
     )
 
 
 class BranchesConfig(Configured):
     """Which branches are special."""
 
-    default: str = Field("main", min_length=1, description="The branch that schedules and manual runs take.")
+    default: str = Field(
+        default="main", min_length=1, description="The branch that schedules and manual runs take."
+    )
     protected: Globs = Field(
-        (),
+        default=(),
         description="The branches that reach environments with no `branches` of their own; none given: all.",
     )
 
@@ -93,9 +97,9 @@ class BranchesConfig(Configured):
 class SecretBinding(Configured):
     """Where the server finds a secret's value: exactly one of these."""
 
-    env: Variable | None = Field(None, description="An environment variable of the server.")
+    env: Variable | None = Field(default=None, description="An environment variable of the server.")
     file: Annotated[str, AfterValidator(_check_absolute)] | None = Field(
-        None, description="A file on the server."
+        default=None, description="A file on the server."
     )
 
 
@@ -111,51 +115,63 @@ Secrets = dict[Variable, Annotated[SecretBinding, AfterValidator(_one_source)]]
 class EnvironmentConfig(Configured):
     """A place that stages deploy to."""
 
-    branches: Globs = Field((), description="Branches that may reach it.")
-    tags: Globs = Field((), description="Tags that may reach it.")
-    approval: MaybeApproval = Field(None, description="People who must agree before any stage of it starts.")
-    secrets: Secrets = Field({}, description="Secrets of its stages; they win over the project's.")
+    branches: Globs = Field(default=(), description="Branches that may reach it.")
+    tags: Globs = Field(default=(), description="Tags that may reach it.")
+    approval: MaybeApproval = Field(
+        default=None, description="People who must agree before any stage of it starts."
+    )
+    secrets: Secrets = Field(default={}, description="Secrets of its stages; they win over the project's.")
 
 
 class ForksConfig(Configured):
     """Pull requests from forks. They use the base branch's pipeline and never get secrets or reach environments."""
 
     run: Literal["approval", "never", "always"] = Field(
-        "approval", description="approval: somebody must agree before anything starts."
+        default="approval", description="approval: somebody must agree before anything starts."
     )
     by: People = Field(
-        (), description="Who may agree: @user or @org/team; none given: everyone who may use Turnout."
+        default=(), description="Who may agree: @user or @org/team; none given: everyone who may use Turnout."
     )
-    network: Flag = Field(False, description="Whether tools get network where the pipeline asks for it.")
-    secrets: Literal["never"] = Field("never", description="Forks never get secrets; this cannot be changed.")
+    network: Flag = Field(
+        default=False, description="Whether tools get network where the pipeline asks for it."
+    )
+    secrets: Literal["never"] = Field(
+        default="never", description="Forks never get secrets; this cannot be changed."
+    )
 
 
 class LimitsConfig(Configured):
     """The most that a pipeline gets. What asks for more is cut to it, and the plan says so."""
 
     timeout_max: Annotated[Duration, lasting(1, MAX_DURATION)] | None = Field(
-        None, description="Of one attempt."
+        default=None, description="Of one attempt."
     )
     parallel: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
-        None, description="Attempts of a run at a time."
+        default=None, description="Attempts of a run at a time."
     )
-    retries_max: Annotated[Whole, Field(ge=0, le=10)] | None = Field(None, description="Retries of a stage.")
-    cpu: Cores | None = Field(None, description="Cores of one attempt; also for stages that ask for none.")
-    memory: Size | None = Field(None, description="Memory of one attempt; also for stages that ask for none.")
+    retries_max: Annotated[Whole, Field(ge=0, le=10)] | None = Field(
+        default=None, description="Retries of a stage."
+    )
+    cpu: Cores | None = Field(
+        default=None, description="Cores of one attempt; also for stages that ask for none."
+    )
+    memory: Size | None = Field(
+        default=None, description="Memory of one attempt; also for stages that ask for none."
+    )
 
 
 class ChannelsConfig(Configured):
     """Where people are told when the pipeline names nothing."""
 
-    slack: Channel = Field("", description="A Slack channel.")
-    email: Addresses = Field((), description="E-mail addresses.")
+    slack: Channel = Field(default="", description="A Slack channel.")
+    email: Addresses = Field(default=(), description="E-mail addresses.")
 
 
 class CacheConfig(Configured):
     """What is kept between runs."""
 
     dependencies: Flag = Field(
-        True, description="The dependencies that agents install, keyed by their lock files."
+        default=True, description="The dependencies that agents install, keyed by their lock files."
     )
 
 
@@ -168,24 +184,33 @@ class ProjectConfig(Configured):
 
     repository: Annotated[str, AfterValidator(_check_repository)] = Field(description="owner/name.")
     clone_url: Annotated[str, AfterValidator(_check_clone_url)] = Field(
-        "", description="Where git clones it from; not given: what the change says."
+        default="", description="Where git clones it from; not given: what the change says."
     )
-    provider: ProviderConfig = Field(ProviderConfig(), description="Who hosts the repository.")
-    branches: BranchesConfig = Field(BranchesConfig(), description="Which branches are special.")
+    provider: ProviderConfig = Field(default=ProviderConfig(), description="Who hosts the repository.")
+    branches: BranchesConfig = Field(default=BranchesConfig(), description="Which branches are special.")
     pipeline_file: Annotated[str, AfterValidator(_check_inside)] | None = Field(
-        None, description="The pipeline file; not given: pipeline.yml, then .turnout/pipeline.yml."
+        default=None, description="The pipeline file; not given: pipeline.yml, then .turnout/pipeline.yml."
     )
     secrets: Secrets = Field(
-        {}, description="Secrets that stages may ask for, and where the server finds them."
+        default={}, description="Secrets that stages may ask for, and where the server finds them."
     )
     environments: dict[Name, Annotated[EnvironmentConfig, BeforeValidator(_empty)]] = Field(
-        {}, description="Where stages may deploy to; none given: any name is taken."
+        default={}, description="Where stages may deploy to; none given: any name is taken."
     )
-    forks: ForksConfig = Field(ForksConfig(), description="Pull requests from forks.")
-    limits: LimitsConfig = Field(LimitsConfig(), description="The most that a pipeline gets.")
-    channels: ChannelsConfig = Field(ChannelsConfig(), description="Where people are told by default.")
-    runtime: Runtime = Field(Runtime.PROCESS, description="Where stages execute that say nothing themselves.")
-    cache: CacheConfig = Field(CacheConfig(), description="What is kept between runs.")
+    forks: ForksConfig = Field(default=ForksConfig(), description="Pull requests from forks.")
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="The most that a pipeline gets.")
+    channels: ChannelsConfig = Field(
+        default=ChannelsConfig(), description="Where people are told by default."
+    )
+    runtime: Runtime = Field(
+        default=Runtime.PROCESS, description="Where stages execute that say nothing themselves."
+    )
+    cache: CacheConfig = Field(default=CacheConfig(), description="What is kept between runs.")
+
+    @property
+    def stated(self) -> bool:
+        """Whether the operator has said anything; a project made from its name alone forbids nothing."""
+        return self.model_fields_set != {"repository"}
 
     @property
     def pipeline_files(self) -> tuple[str, ...]:

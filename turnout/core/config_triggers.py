@@ -14,25 +14,25 @@ from turnout.core.model import ChangeKind
 class PushTrigger(Configured):
     """Pushes to branches."""
 
-    branches: Globs = Field((), description="Branches whose pushes count; none given: all.")
+    branches: Globs = Field(default=(), description="Branches whose pushes count; none given: all.")
     paths: Globs = Field(
-        (), description="At least one changed file must match; none given: any change counts."
+        default=(), description="At least one changed file must match; none given: any change counts."
     )
 
 
 class PullRequestTrigger(Configured):
     """Pull requests that were opened or got new commits."""
 
-    branches: Globs = Field((), description="Target branches that count; none given: all.")
+    branches: Globs = Field(default=(), description="Target branches that count; none given: all.")
     paths: Globs = Field(
-        (), description="At least one changed file must match; none given: any change counts."
+        default=(), description="At least one changed file must match; none given: any change counts."
     )
 
 
 class TagTrigger(Configured):
     """Tags that were pushed."""
 
-    tags: Globs = Field((), description="Tags that count; none given: all.")
+    tags: Globs = Field(default=(), description="Tags that count; none given: all.")
 
 
 class ScheduleTrigger(Configured):
@@ -78,24 +78,26 @@ class Triggers(Configured):
         BeforeValidator(
             _long("branches"), json_schema_input_type=PushTrigger | list[str] | str | bool | Empty
         ),
-    ] = Field(None, description="Pushes to branches. A pattern or a list of them is short for `branches`.")
+    ] = Field(
+        default=None, description="Pushes to branches. A pattern or a list of them is short for `branches`."
+    )
     pull_request: Annotated[
         PullRequestTrigger | None,
         BeforeValidator(
             _long("branches"), json_schema_input_type=PullRequestTrigger | list[str] | str | bool | Empty
         ),
-    ] = Field(None, description="Pull requests. A pattern or a list of them is short for `branches`.")
+    ] = Field(default=None, description="Pull requests. A pattern or a list of them is short for `branches`.")
     tag: Annotated[
         TagTrigger | None,
         BeforeValidator(_long("tags"), json_schema_input_type=TagTrigger | list[str] | str | bool | Empty),
-    ] = Field(None, description="Tags. A pattern or a list of them is short for `tags`.")
+    ] = Field(default=None, description="Tags. A pattern or a list of them is short for `tags`.")
     schedule: Annotated[
         ScheduleTrigger | None,
         BeforeValidator(_long("cron"), json_schema_input_type=ScheduleTrigger | list[str] | str),
-    ] = Field(None, description="Points in time. A text or a list of them is short for `cron`.")
+    ] = Field(default=None, description="Points in time. A text or a list of them is short for `cron`.")
     manual: Annotated[
         ManualTrigger | None, BeforeValidator(_long(), json_schema_input_type=ManualTrigger | bool | Empty)
-    ] = Field(None, description="Runs that somebody asks for.")
+    ] = Field(default=None, description="Runs that somebody asks for.")
 
     @property
     def events(self) -> tuple[str, ...]:

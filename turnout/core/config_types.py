@@ -13,7 +13,8 @@ from turnout.core import cron, durations, globs
 from turnout.core.durations import CPU_PATTERN, DURATION_PATTERN, SIZE_PATTERN
 from turnout.core.model import Value
 
-MAX_ITEMS = 100
+MAX_ITEMS = 200
+_LONGEST_NAME = 100
 _Sized = TypeVar("_Sized", bound=Sized)
 
 
@@ -48,6 +49,8 @@ def unique(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like ``name``; empty where none is."""
+    if len(name) > _LONGEST_NAME:
+        return ""
     found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else ""
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from turnout.core.change import Change
-from turnout.core.config_pipeline import ApprovalConfig, PipelineConfig, StageConfig, stage_environment
+from turnout.core.config_pipeline import PipelineConfig
 from turnout.core.config_project import ForksConfig, ProjectConfig
+from turnout.core.config_stage import ApprovalConfig, StageConfig, stage_environment
 from turnout.core.durations import format_duration, format_size
 from turnout.core.plan import Approval, PlannedStage, PlannedTask, Resources, Retries
 from turnout.core.rules import Verdict, reaches, takes_part

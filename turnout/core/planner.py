@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from turnout.core.change import Change
-from turnout.core.config_pipeline import PipelineConfig, stage_environment
+from turnout.core.config_pipeline import PipelineConfig
 from turnout.core.config_project import ProjectConfig
+from turnout.core.config_stage import stage_environment
 from turnout.core.config_types import nearest
 from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.graph import order

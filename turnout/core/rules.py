@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from turnout.core.change import Change
-from turnout.core.config_pipeline import When
 from turnout.core.config_project import ProjectConfig
+from turnout.core.config_stage import When
 from turnout.core.config_triggers import Triggers
 from turnout.core.globs import first_match, match_any
 from turnout.core.model import ChangeKind
