@@ -1,0 +1,1 @@
+"""Where attempts execute, and what holds in the tools that they run."""

@@ -1,0 +1,248 @@
+"""Start a tool, wait for it, end it with everything that it started."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from turnout.core.errors import TransientError
+from turnout.runtimes.cgroups import Cgroup
+from turnout.runtimes.sandbox_files import claim, remove_tree
+from turnout.runtimes.sandbox_spec import Sandbox, SandboxSpec, Wrapped
+from turnout.runtimes.sandbox_supervisor import LENGTH
+
+if TYPE_CHECKING:
+    from turnout.runtimes.sandbox_child import Plan
+
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` is imported from
+SUPERVISOR = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from turnout.runtimes.sandbox_supervisor import main; main(int(sys.argv[2]))"
+)
+
+
+class ToolNotStarted(TransientError):
+    """The tool, or the sandbox around it, could not be set up: nothing of it has run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a tool ended; exactly one of ``code`` and ``signal`` is set.
+
+    ``code`` is 127 when the program was not found, 126 when it cannot be executed. ``oom_killed``: the kernel killed
+    one of its processes at the memory limit (the tool may have gone on). ``timed_out``: `RunningTool.wait` ended it.
+    ``survivors``: processes that could not be killed (waiting for a dead disk, or another user's).
+    """
+
+    code: int | None
+    signal: int | None = None
+    oom_killed: bool = False
+    timed_out: bool = False
+    survivors: tuple[int, ...] = ()
+
+
+class RunningTool:
+    """A started tool. It ends when this process does, however that ends.
+
+    Every method may be called from any thread. Leaving the ``with`` block kills the tool if it still runs.
+    ``stdout``, ``stderr``, ``stdin``: our ends, where `start` was given ``subprocess.PIPE``. They end when every
+    process of the tool has ended, so reading them to their end cannot hang on a daemon.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        cgroup: Cgroup | None,
+        wrapped: Wrapped,
+    ) -> None:
+        self._process = process
+        self._control = control
+        self._cgroup = cgroup
+        self._private = wrapped.private
+        self._name = wrapped.argv[0]
+        self._lock = threading.Lock()
+        self._result: Exit | tuple[str, str] | None = None
+        self._timed_out = False
+        self.stdin: IO[bytes] | None = process.stdin
+        self.stdout: IO[bytes] | None = process.stdout
+        self.stderr: IO[bytes] | None = process.stderr
+
+    @property
+    def pid(self) -> int:
+        """The process that keeps the tool; it lives as long as anything of the tool does."""
+        return self._process.pid
+
+    def poll(self, within: float = 0.0) -> Exit | None:
+        """How the tool ended, if it does within so many seconds. Raises: ToolNotStarted."""
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return None
+        return self._ended()
+
+    def wait(self, timeout: float | None = None, grace: float = GRACE) -> Exit:
+        """Wait for the tool to end; after ``timeout`` seconds, terminate it. Raises: ToolNotStarted."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._timed_out = True
+            self.terminate(grace)
+        return self._ended()
+
+    def terminate(self, grace: float = GRACE) -> None:
+        """SIGTERM to the tool's process group, and after ``grace`` seconds SIGKILL to everything it started.
+
+        Returns when all of it has ended. A tool that has ended already is no error.
+        """
+        try:
+            self._control.sendall(f"terminate {max(grace, 0.0):.3f}\n".encode())
+        except OSError:
+            pass  # it has ended, and the socket with it
+        self._process.wait()
+        self._settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.terminate(grace=0.0)
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _ended(self) -> Exit:
+        match self._settle():
+            case Exit() as ended:
+                return ended
+            case problem:
+                raise ToolNotStarted(*problem)
+
+    def _settle(self) -> Exit | tuple[str, str]:
+        """After the supervisor has ended: what it said, once; and nothing of the tool stays behind."""
+        with self._lock:
+            if self._result is None:
+                self._result = self._read_result()
+                self._control.close()
+                if self._private is not None:
+                    remove_tree(self._private)
+            return self._result
+
+    def _read_result(self) -> Exit | tuple[str, str]:
+        lines = _everything(self._control).decode("utf-8", "replace").splitlines()
+        said = {word: rest for word, _, rest in (line.partition(" ") for line in lines)}
+        survivors = tuple(map(int, said.get("left", "").split()))
+        oom_killed = False
+        if self._cgroup is not None:
+            # The supervisor did this already, unless it was killed itself.
+            survivors += tuple(self._cgroup.kill(within=1.0) - {*survivors})
+            oom_killed = self._cgroup.oom_kills() > 0
+            self._cgroup.remove()
+        ended = Exit(None, None, oom_killed, self._timed_out, survivors)
+        if "exit" in said:
+            return replace(ended, code=int(said["exit"]))
+        if "signal" in said:
+            return replace(ended, signal=int(said["signal"]))
+        if "failed" in said:
+            return f"{self._name} could not be started: {said['failed']}", "see docs/sandbox.md"
+        return (
+            f"the supervisor of {self._name} ended without a word (status {self._process.returncode})",
+            "if the machine ran out of memory, give the stage a memory limit",
+        )
+
+
+def start(
+    argv: Sequence[str],
+    spec: SandboxSpec,
+    sandbox: Sandbox,
+    *,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+) -> RunningTool:
+    """Start a tool in a sandbox. The streams are as `subprocess.Popen` takes them; None is ours.
+
+    Returns before the tool runs; that it could not be set up is told by `RunningTool.wait`.
+    Raises: InvalidSpec; TransientError when its control group cannot be made; PermanentError when the
+    workspace cannot be given to the user it runs as.
+    """
+    wrapped = sandbox.wrap(argv, spec)
+    cgroup: Cgroup | None = None
+    ours, theirs = socket.socketpair()
+    try:
+        if wrapped.owner is not None:
+            for deep, paths in ((True, wrapped.claimed), (False, wrapped.claimed_tops)):
+                for path in paths:
+                    claim(path, wrapped.owner, deep=deep)
+        if wrapped.private is not None:
+            for folder in (wrapped.private, wrapped.private / "home", wrapped.private / "tmp"):
+                folder.mkdir(mode=0o700)
+        if sandbox.cgroups is not None:
+            cgroup = sandbox.cgroups.create(wrapped.limits)
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", SUPERVISOR, str(LIBRARY), str(theirs.fileno())],
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+            cwd="/",
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C is for us; we then end the tool
+        )
+        theirs.close()
+        tool = RunningTool(process, ours, cgroup, wrapped)
+        _hand_over(ours, _plan(wrapped, cgroup))
+    except BaseException:
+        ours.close()
+        theirs.close()
+        if cgroup is not None:
+            cgroup.remove(within=0.0)
+        if wrapped.private is not None:
+            remove_tree(wrapped.private)
+        raise
+    return tool
+
+
+def _everything(control: socket.socket) -> bytes:
+    said = bytearray()
+    try:
+        while part := control.recv(65536):
+            said += part
+    except ConnectionResetError:
+        pass  # it ended before it read our last order; what it said was delivered first
+    return bytes(said)
+
+
+def _plan(wrapped: Wrapped, cgroup: Cgroup | None) -> Plan:
+    return {
+        "argv": list(wrapped.argv),
+        "env": dict(wrapped.env),
+        "cwd": str(wrapped.cwd),
+        "fenced": wrapped.fenced,
+        "options": list(wrapped.options),
+        "data": dict(wrapped.data),
+        "staged": [(str(source), target) for source, target in wrapped.staged],
+        "owner": -1 if wrapped.owner is None else wrapped.owner,
+        "rlimits": list(wrapped.rlimits),
+        "groups": [] if cgroup is None else cgroup.paths,
+    }
+
+
+def _hand_over(control: socket.socket, plan: Plan) -> None:
+    content = marshal.dumps(dict(plan))
+    try:
+        control.sendall(len(content).to_bytes(LENGTH, "big") + content)
+    except BrokenPipeError:
+        pass  # the supervisor has ended already; `_read_result` says so

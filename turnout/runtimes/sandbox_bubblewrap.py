@@ -1,0 +1,282 @@
+"""bubblewrap: what its sandbox looks like, as data.
+
+The system is read-only and only as much of it as programs need; the workspace is the one place of this
+machine that can be written. The tool sees it at its own path, not at a fixed one: scripts of virtual
+environments, coverage data, JUnit and SARIF files name absolute paths, and they mean the same inside, outside, and
+where there is no sandbox.
+Source: bwrap(1).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from turnout.runtimes.cgroups import OVERHEAD_PIDS, Cgroups
+from turnout.runtimes.sandbox_child import FIRST_DATA_FD, OPTIONS_FD, STATUS_FD
+from turnout.runtimes.sandbox_seccomp import filter_for
+from turnout.runtimes.sandbox_spec import (
+    InvalidSpec,
+    SandboxSpec,
+    Wrapped,
+    checked_argv,
+    is_program,
+    rlimits,
+    tool_env,
+    working_directory,
+)
+
+TMP = "/tmp"  # noqa: S108 - in the sandbox, where it is private
+HOME = "/tmp/home"  # noqa: S108 - likewise
+OLDEST = (0, 5)  # --clearenv, --perms
+RLIMIT_NPROC_PER_NAMESPACE = (5, 14)  # the first Linux that counts processes per user namespace
+
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+# What programs look up in /etc, without the machine's own accounts, names and credentials.
+ETC = (
+    "alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts",
+    "java*", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic", "magic.mime", "maven",
+    "mime.types", "os-release", "perl", "pki", "protocols", "python3*", "services", "ssl", "terminfo", "timezone",
+)  # fmt: skip
+ETC_NETWORK = ("gai.conf", "host.conf", "hosts", "resolv.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What was found on this machine, once.
+
+    ``user``: who tools run as. ``drops``: we are root and become that user.
+    ``system``: the top folders of the system; a link's target, or None for a folder of its own.
+    ``etc``: the names in /etc that exist. ``prefix``: this Python, where it lies outside the system.
+    ``prlimit``: the program, where a limit on processes holds inside the sandbox alone.
+    """
+
+    bwrap: str
+    version: tuple[int, ...]
+    user: int
+    group: int
+    drops: bool
+    machine: str
+    system: tuple[tuple[str, str | None], ...]
+    etc: tuple[str, ...]
+    etc_network: tuple[str, ...]
+    prefix: Path | None
+    prlimit: str | None
+
+
+def look(bwrap: str, version: tuple[int, ...], owner: int, root: Path = Path("/")) -> Host:
+    """Look around. ``owner``: whom tools run as if we are root."""
+    drops = os.geteuid() == 0
+    system = [
+        (name, os.readlink(root / name) if (root / name).is_symlink() else None)
+        for name in SYSTEM
+        if (root / name).exists()
+    ]
+    prefix = Path(sys.base_prefix).resolve()
+    uname = os.uname()
+    kernel = tuple(int(part) for part in uname.release.split("-")[0].split(".")[:2] if part.isdecimal())
+    prlimit = root / "usr/bin/prlimit"
+    return Host(
+        bwrap=bwrap,
+        version=version,
+        user=owner if drops else os.getuid(),
+        group=owner if drops else os.getgid(),
+        drops=drops,
+        machine=uname.machine,
+        system=tuple(system),
+        etc=tuple(_present(root / "etc", ETC)),
+        etc_network=tuple(_present(root / "etc", ETC_NETWORK)),
+        prefix=None if any(prefix.is_relative_to(f"/{name}") for name in SYSTEM) else prefix,
+        prlimit=str(prlimit) if kernel >= RLIMIT_NPROC_PER_NAMESPACE and prlimit.exists() else None,
+    )
+
+
+def _present(folder: Path, patterns: Iterable[str]) -> list[str]:
+    return sorted(path.name for pattern in patterns for path in folder.glob(pattern) if path.exists())
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """``no_cgroups``: why there are none, where there are none."""
+
+    host: Host
+    cgroups: Cgroups | None
+    no_cgroups: str = ""
+    name: Literal["bubblewrap"] = field(default="bubblewrap", init=False)
+
+    def describe(self) -> str:
+        version = ".".join(map(str, self.host.version))
+        user = f"user {self.host.user}" if self.host.drops else "this user without its files"
+        limits = self.cgroups.describe() if self.cgroups else f"{self._weak_limits()}: {self.no_cgroups}"
+        filtered = "" if filter_for(self.host.machine) else f"; no system call filter for {self.host.machine}"
+        return f"sandbox: bubblewrap {version}, {user}, no network unless the task asks; {limits}{filtered}"
+
+    def _weak_limits(self) -> str:
+        pids = "processes are limited, " if self.host.prlimit else "processes are not limited, "
+        return f"{pids}memory only per process, cpu not"
+
+    def which(self, program: str, spec: SandboxSpec) -> str | None:
+        workspace, cwd = working_directory(spec)
+        shown = [Path("/", name) for name, _ in self.host.system]
+        shown += [bind.source for bind in _binds(self.host, workspace, spec)]
+        folders = [cwd] if "/" in program else map(Path, tool_env(spec, HOME, TMP)["PATH"].split(":"))
+        for folder in folders:
+            path = folder / program
+            here = path
+            for mount in spec.mounts:
+                if path.is_relative_to(mount.at):
+                    here = mount.source / path.relative_to(mount.at)
+            real = here.resolve()
+            if is_program(real) and any(real.is_relative_to(place) for place in shown):
+                return str(path)
+        return None
+
+    def wrap(self, argv: Sequence[str], spec: SandboxSpec) -> Wrapped:
+        command = checked_argv(argv)
+        if "=" in command[0]:
+            raise InvalidSpec(f"a program cannot be named {command[0]!r}")
+        workspace, cwd = working_directory(spec)
+        binds = _binds(self.host, workspace, spec)
+        staged: dict[Path, str] = {}
+        if self.host.drops:
+            staged = {bind.source: f"{TMP}/{number}" for number, bind in enumerate(binds)}
+        data = _files(self.host, spec)
+        options = [
+            *_namespaces(self.host, spec),
+            *_system(self.host, spec, data),
+            *_places(binds, spec.hide, staged),
+            "--remount-ro", "/",
+            "--chdir", str(cwd),
+            "--clearenv",
+        ]  # fmt: skip
+        for key, value in sorted(tool_env(spec, HOME, TMP).items()):
+            options += ["--setenv", key, value]
+        numbered = {number: content for number, (_, content) in enumerate(data, FIRST_DATA_FD)}
+        if seccomp := filter_for(self.host.machine):
+            number = FIRST_DATA_FD + len(data)
+            numbered[number] = seccomp
+            options += ["--seccomp", str(number)]
+        return Wrapped(
+            argv=(self.host.bwrap, "--args", str(OPTIONS_FD), "--", *self._first(spec), *command),
+            env={},
+            cwd=Path("/"),
+            limits=spec.limits,
+            options=tuple(options),
+            data=numbered,
+            staged=tuple(staged.items()),
+            owner=self.host.user if self.host.drops else None,
+            claimed=(workspace,),
+            claimed_tops=tuple(
+                b.source for b in binds if b.writable and b.source != workspace and b.source.is_dir()
+            ),
+            rlimits=tuple(rlimits(spec, weak=self.cgroups is None)),
+        )
+
+    def _first(self, spec: SandboxSpec) -> list[str]:
+        """The first program in the sandbox: one that says 127 when the tool does not exist, as shells do."""
+        limited = spec.limits.pids is not None and (
+            self.cgroups is None or "pids" not in self.cgroups.parents
+        )
+        if limited and spec.limits.pids is not None and self.host.prlimit:
+            most = spec.limits.pids + OVERHEAD_PIDS
+            return [self.host.prlimit, f"--nproc={most}:{most}", "--"]
+        return ["/usr/bin/env", "--"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bind:
+    source: Path
+    target: Path
+    writable: bool
+
+
+def _binds(host: Host, workspace: Path, spec: SandboxSpec) -> list[_Bind]:
+    """Raises: InvalidSpec for a mount that does not exist or would replace the system."""
+    binds = [_Bind(workspace, workspace, writable=True)]
+    if host.prefix and not workspace.is_relative_to(host.prefix):
+        binds.append(_Bind(host.prefix, host.prefix, writable=False))
+    for mount in spec.mounts:
+        if not mount.at.is_absolute() or ".." in mount.at.parts or mount.at == Path("/"):
+            raise InvalidSpec(f"a mount's target has to be an absolute path below /, not {str(mount.at)!r}")
+        if not mount.source.exists():
+            raise InvalidSpec(f"{mount.source} cannot be mounted: it does not exist")
+        binds.append(_Bind(mount.source.resolve(), mount.at, mount.writable))
+    return binds
+
+
+def _places(binds: Sequence[_Bind], hide: Sequence[Path], staged: dict[Path, str]) -> list[str]:
+    """Outer places first, so that an inner one is mounted onto its outer one; what is hidden, last of its path."""
+    steps: list[tuple[int, int, list[str]]] = []
+    for bind in binds:
+        option = "--bind" if bind.writable else "--ro-bind"
+        source = staged.get(bind.source, str(bind.source))
+        steps.append((len(bind.target.parts), 0, [option, source, str(bind.target)]))
+    for path in hide:
+        over = [bind for bind in binds if path.is_relative_to(bind.target)]
+        if not over:
+            continue  # nothing shows it
+        outer = max(over, key=lambda bind: len(bind.target.parts))
+        real = outer.source / path.relative_to(outer.target)
+        if real.is_dir():
+            steps.append((len(path.parts), 1, ["--tmpfs", str(path), "--remount-ro", str(path)]))
+        elif real.exists():
+            steps.append((len(path.parts), 1, ["--ro-bind", "/dev/null", str(path)]))
+    return [word for _, _, words in sorted(steps, key=lambda step: step[:2]) for word in words]
+
+
+def _namespaces(host: Host, spec: SandboxSpec) -> list[str]:
+    options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    if not spec.network:
+        options.append("--unshare-net")
+    if host.version >= (0, 8):
+        options.append("--disable-userns")
+    return [
+        *options,
+        "--die-with-parent", "--new-session", "--hostname", "turnout", "--cap-drop", "ALL",
+        "--json-status-fd", str(STATUS_FD),
+    ]  # fmt: skip
+
+
+def _system(host: Host, spec: SandboxSpec, data: Sequence[tuple[str, bytes]]) -> list[str]:
+    options: list[str] = []
+    for name, link in host.system:
+        options += ["--ro-bind", f"/{name}", f"/{name}"] if link is None else ["--symlink", link, f"/{name}"]
+    options += ["--proc", "/proc", "--dev", "/dev"]
+    size = (
+        ["--size", str(spec.limits.memory_bytes)]
+        if spec.limits.memory_bytes and host.version >= (0, 7)
+        else []
+    )
+    for folder, mode in ((TMP, "1777"), ("/var/tmp", "1777"), ("/run", "0755")):  # noqa: S108
+        options += ["--perms", mode, *size, "--tmpfs", folder]
+    options += ["--perms", "0700", "--dir", HOME, "--perms", "0755", "--dir", "/etc"]
+    for name in host.etc:
+        options += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    for name in host.etc_network if spec.network else ():
+        options += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    for number, (path, _) in enumerate(data, FIRST_DATA_FD):
+        options += ["--perms", "0644", "--file", str(number), path]
+    return options
+
+
+def _files(host: Host, spec: SandboxSpec) -> list[tuple[str, bytes]]:
+    """The files that are made up: accounts, and the names of hosts where there is no network."""
+    accounts = (
+        "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+        f"turnout:x:{host.user}:{host.group}:turnout:{HOME}:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    )
+    groups = f"root:x:0:\nturnout:x:{host.group}:\nnogroup:x:65534:\n"
+    files = [
+        ("/etc/passwd", accounts),
+        ("/etc/group", groups),
+        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+    ]
+    if not (spec.network and "hosts" in host.etc_network):
+        files.append(("/etc/hosts", "127.0.0.1 localhost turnout\n::1 localhost\n"))
+    return [(path, text.encode()) for path, text in files]

@@ -1,0 +1,233 @@
+"""The keeper of one tool: a small process of its own between us and the tool.
+
+It starts the tool in its control group, its session and its sandbox; it ends the tool with everything the
+tool has left behind when the tool's first process ends, when it is told to, and when whoever started it is
+gone (the other end of its socket closes, also after SIGKILL). A thread that starts a tool may end: the
+tool is tied to this process, never to a thread of ours.
+
+Started as ``python -I -S -c …`` with an empty environment, so nothing from a pipeline is ever in the
+environment of a program that runs outside the sandbox (``LD_PRELOAD`` would be code).
+It imports next to nothing, and reads its plan with `marshal` (both ends are one interpreter): importing
+json or signal would cost as long as starting the sandbox.
+
+Socket, towards us: the plan, then lines ``terminate SECONDS``. From us: ``started PID``, then one of
+``exit CODE``, ``signal NUMBER``, ``failed REASON``, and before it ``left PID …`` if something could not be killed.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import select
+import sys
+import time
+
+from turnout.runtimes.sandbox_child import become, prctl, safe
+from turnout.runtimes.sandbox_reap import (
+    SIGKILL,
+    SIGTERM,
+    kill_below,
+    kill_group,
+    remove_group,
+    send,
+)
+
+TYPE_CHECKING = False  # importing typing would import re
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from turnout.runtimes.sandbox_child import Plan
+
+LENGTH = 4  # bytes of the plan's length, big endian
+KILL_WITHIN = 10.0  # seconds until a process that survives SIGKILL is given up and named
+LOOK_EVERY = 1000 if sys.platform == "linux" else 20  # milliseconds between looks for what has ended
+
+LINUX = sys.platform == "linux"
+PR_SET_CHILD_SUBREAPER = 36  # Source: linux/prctl.h
+
+collected: dict[int, int] = {}  # wait statuses, where collecting and looking are one
+
+
+def main(control: int) -> NoReturn:
+    """``control``: our end of the socket."""
+    os.set_inheritable(control, False)
+    try:
+        supervise(control, receive_plan(control))
+    except Exception as problem:  # the last line of defence: the other side waits for an answer
+        tell(control, f"failed {type(problem).__name__}: {problem}")
+    os._exit(0)  # tearing an interpreter down takes milliseconds, and there is nothing to save
+
+
+def receive_plan(control: int) -> Plan:
+    length = int.from_bytes(receive(control, LENGTH), "big")
+    plan: Plan = marshal.loads(receive(control, length))  # noqa: S302 - from the process that started this one
+    return plan
+
+
+def receive(control: int, length: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < length:
+        part = os.read(control, length - len(parts))
+        if not part:
+            raise EOFError("nobody waits for this tool any more")
+        parts += part
+    return bytes(parts)
+
+
+def tell(control: int, line: str) -> None:
+    try:
+        os.write(control, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
+    except OSError:
+        pass  # whoever started us is gone; that is handled where it is noticed
+
+
+def supervise(control: int, plan: Plan) -> None:
+    if LINUX:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the tool lets go of becomes our child, not the machine's
+    status_read, status_write = os.pipe() if plan["fenced"] else (-1, -1)
+    pid, problem = spawn(plan, status_write)
+    if status_write >= 0:
+        os.close(status_write)
+    if problem:
+        os.waitpid(pid, 0)
+        tell(control, f"failed {problem}")
+        return
+    quiet()
+    tell(control, f"started {pid}")
+    alone, ended, report = watch(control, pid, status_read, plan)
+    left = clean_up(plan, alone)
+    if left:
+        tell(control, "left " + " ".join(map(str, sorted(left))))
+    tell(control, outcome(ended, report, fenced=plan["fenced"]))
+
+
+def outcome(ended: int, report: bytes, *, fenced: bool) -> str:
+    """How the tool ended, from the wait status of the process we started.
+
+    bubblewrap reports a tool's signal as 128 + number, as shells do, and cannot say more. HUP, INT and QUIT come
+    from terminals, which a tool has none of, while 129 … 131 are exit codes in use (git's is 129).
+    It reports no exit code at all when it could not set up the sandbox.
+    """
+    code = os.waitstatus_to_exitcode(ended)
+    if fenced and code >= 0:
+        if b'"exit-code"' not in report:
+            return "failed bubblewrap could not set up the sandbox; its reason is in the tool's error output"
+        if 131 < code <= 128 + 31:
+            code = 128 - code
+    return f"signal {-code}" if code < 0 else f"exit {code}"
+
+
+def spawn(plan: Plan, status_write: int) -> tuple[int, str]:
+    """Start the child; its process id, and why it could not be started ("" when it was)."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        become(plan, safe(write), status_write)
+    os.close(write)
+    problem = b""
+    while part := os.read(read, 4096):
+        problem += part
+    os.close(read)
+    return pid, problem.decode("utf-8", "replace")
+
+
+def quiet() -> None:
+    """Let go of the tool's streams: whoever reads them waits until the last writer closes."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
+    os.chdir("/")
+
+
+def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int, bytes]:
+    """Wait for the child to end, and carry out orders; whether nobody waits for us, the wait status, the report."""
+    ready = select.poll()
+    ready.register(control, select.POLLIN)
+    if status >= 0:
+        ready.register(status, select.POLLIN)
+    if LINUX:
+        ready.register(os.pidfd_open(pid), select.POLLIN)
+    alone, orders, report = False, b"", b""
+    deadline = float("inf")
+    while not has_ended(pid):
+        left = max(0.0, deadline - time.monotonic())
+        for descriptor, _ in ready.poll(min(LOOK_EVERY, left * 1000 + 1)):
+            if descriptor == status:
+                part = os.read(status, 4096)
+                report += part
+                if not part:
+                    ready.unregister(status)
+            elif descriptor == control:
+                part = orders_from(control)
+                if not part:
+                    alone, deadline = True, 0.0
+                    ready.unregister(control)
+                *lines, orders = (orders + part).split(b"\n")
+                for line in lines:
+                    deadline = min(deadline, time.monotonic() + float(line.split()[1]))
+                    end_softly(pid, report, fenced=plan["fenced"])
+        if time.monotonic() >= deadline:
+            end_hard(pid, plan)
+            deadline = time.monotonic() + 1.0
+    send(-pid, SIGKILL)  # the rest of its group, while the number cannot be anybody else's
+    ended = os.waitpid(pid, 0)[1] if LINUX else collected.pop(pid)
+    while status >= 0 and (part := os.read(status, 4096)):
+        report += part
+    return alone, ended, report
+
+
+def orders_from(control: int) -> bytes:
+    try:
+        return os.read(control, 4096)
+    except ConnectionError:
+        return b""
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the child has ended; it is left to be collected. Orphans that ended are collected by the way."""
+    if not LINUX:  # macOS: no waitid, and no orphans of ours
+        reaped, status = os.waitpid(pid, os.WNOHANG)
+        if reaped:
+            collected[pid] = status
+        return reaped != 0
+    while seen := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if seen.si_pid == pid:
+            return True
+        os.waitpid(seen.si_pid, 0)
+    return False
+
+
+def end_softly(pid: int, report: bytes, *, fenced: bool) -> None:
+    """SIGTERM to the tool's process group. In the sandbox that is the group of its first process, whose id
+    bubblewrap reports; before it has, no tool has started yet."""
+    group = pid
+    if fenced:
+        _, found, rest = report.partition(b'"child-pid":')
+        if not found:
+            return
+        group = int(rest.split(b",")[0])
+    send(-group, SIGTERM)
+
+
+def end_hard(pid: int, plan: Plan) -> None:
+    """SIGKILL to the tool's group; bubblewrap takes its process namespace with it."""
+    send(-pid, SIGKILL)
+    if plan["groups"]:
+        kill_group(plan["groups"], time.monotonic())
+
+
+def clean_up(plan: Plan, alone: bool) -> set[int]:
+    """End what the tool has left behind; the process ids of what could not be ended.
+
+    bubblewrap's first process becomes our child when its parent has ended, and can be collected only when its
+    whole namespace is gone: then nothing of the tool runs any more.
+    """
+    deadline = time.monotonic() + KILL_WITHIN
+    left = kill_group(plan["groups"], deadline)
+    if LINUX:
+        left |= kill_below(deadline)
+    if alone:
+        remove_group(plan["groups"], time.monotonic() + 1.0)
+    return left
