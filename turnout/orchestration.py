@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from turnout.core import messages as m
+from turnout.core.change import Change
 from turnout.core.decider import Decidable, Forged, StartRun, Tick, decide, due_at
 from turnout.core.envelope import Envelope, Record
 from turnout.core.errors import (
@@ -47,10 +48,12 @@ _Changing = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, or the reason why nothing is to run, with the project that serves the repository."""
+    """A plan, or the reason why nothing is to run, with the project that serves the repository and the change as
+    the planner knows it now (where to clone it from, which files changed)."""
 
     project: str
     plan: Plan | NotTriggered
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +276,7 @@ class Orchestrator:
             return str(error)
         if isinstance(planned.plan, NotTriggered):
             return planned.plan.reason
-        return self._held(start.with_(project=planned.project, plan=planned.plan))
+        return self._held(start.with_(project=planned.project, plan=planned.plan, change=planned.change))
 
     def _held(self, start: StartRun) -> StartRun:
         """A run of a group that lets the older one finish waits for it."""

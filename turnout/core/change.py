@@ -33,3 +33,10 @@ class Change(Value):
     paths: tuple[str, ...] | None = None
     config_sha: str = ""
     dirty: bool = False
+
+
+class NoChange(Value):
+    """A delivery that asks for no run, and why. ``repository`` is empty for events of an organisation or an app."""
+
+    repository: str
+    reason: str

@@ -1,0 +1,180 @@
+"""The operator's settings: environment variables, read once, checked all together.
+
+Any secret may also be given as a file: ``TURNOUT_WEBHOOK_SECRET_FILE`` instead of ``TURNOUT_WEBHOOK_SECRET``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+
+from turnout.core.errors import PermanentError
+from turnout.core.events import Timing
+from turnout.core.model import Value
+
+PREFIX = "TURNOUT_"
+
+
+class Settings(Value):
+    """One field a variable: ``TURNOUT_`` and the field's name in capitals. Durations are in seconds."""
+
+    home: Path = Field(description="where state is kept")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite under the home")
+    sqlite_synchronous: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives a power cut")
+    kafka_bootstrap: str = Field("", description="HOST:PORT,…; empty: the embedded log")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how brokers are spoken to"
+    )
+    kafka_sasl_mechanism: Literal["", "PLAIN", "OAUTHBEARER"] = Field(
+        "", description="how we sign in to brokers"
+    )
+    kafka_username: str = Field("", description="for SASL/PLAIN")
+    kafka_password: SecretStr = Field(SecretStr(""), description="for SASL/PLAIN")
+    kafka_ca_file: str = Field("", description="certificates to trust; empty: the system's")
+    kafka_replication_factor: int = Field(1, ge=1, description="of the topics that are made")
+    kafka_session_timeout: float = Field(10.0, gt=0, description="a silent consumer is given up after this")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="GitHub's webhook secret")
+    server_key: SecretStr = Field(
+        SecretStr(""), description="signs attempt tokens; empty: made once under the home"
+    )
+    projects: str = Field("", description="folder of project files; empty: `projects` under the home")
+    console_url: str = Field("", description="base URL for links in reports")
+    slack_token: SecretStr = Field(SecretStr(""), description="Slack bot token; empty: no Slack")
+    slack_base_url: str = Field("https://slack.com/api/", description="Slack's Web API")
+    slack_channel: str = Field("", description="channel where a pipeline names none")
+    smtp_url: SecretStr = Field(SecretStr(""), description="smtp://user:password@host:port; empty: no e-mail")
+    mail_from: str = Field("turnout@localhost", description="sender of e-mail")
+    orchestrator_timers: bool = Field(
+        True, description="fire short due times in the process, besides the sweeper"
+    )
+    launch_deadline: float = Field(900.0, gt=0, description="an attempt that has not started by then is lost")
+    lease: float = Field(
+        30.0, gt=0, description="an attempt that has not been heard of for this long is lost"
+    )
+    heartbeat: float = Field(5.0, gt=0, description="how often an agent says that it is alive")
+    cancel_grace: float = Field(30.0, gt=0, description="how long a cancelled attempt may take to say so")
+    slots: int = Field(0, ge=0, description="attempts at once in one agent process; 0: one a core")
+    sandbox: Literal["auto", "require", "none"] = Field(
+        "auto", description="bubblewrap: if there, must be, or not"
+    )
+    launcher_runtimes: str = Field("", description="runtimes that the launcher starts, separated by commas")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def store_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'turnout.db'}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the store's outbox is the log."""
+        return not self.kafka_bootstrap
+
+    @property
+    def projects_folder(self) -> Path:
+        return Path(self.projects) if self.projects else self.home / "projects"
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(
+            launch=self.launch_deadline,
+            lease=self.lease,
+            heartbeat=self.heartbeat,
+            cancel_grace=self.cancel_grace,
+        )
+
+    def key(self) -> bytes:
+        """The server's key, made and kept under the home (mode 0600) where none is set."""
+        if self.server_key.get_secret_value():
+            return self.server_key.get_secret_value().encode()
+        return _kept_key(self.home / "server.key")
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """``$XDG_DATA_HOME/turnout``, which is ``~/.local/share/turnout`` where that isn't set."""
+    data = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "~")) / ".local" / "share")
+    return Path(data) / "turnout"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises: PermanentError naming every variable that is wrong, with what it got and what was expected."""
+    given: dict[str, Any] = {"home": default_home(environ)}
+    wrong: list[str] = []
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if path := environ.get(f"{variable}_FILE"):
+            try:
+                given[name] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                wrong.append(f"{variable}_FILE: {path!r} can't be read: {error}")
+        elif environ.get(variable):
+            given[name] = environ[variable]
+    try:
+        found = Settings.model_validate(given)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            name = str(each["loc"][0])
+            got = "" if "secret" in name or "password" in name else f", got {each['input']!r}"
+            wrong.append(f"{PREFIX}{name.upper()}: {each['msg']}{got}")
+    if wrong:
+        raise PermanentError(
+            "settings: " + "; ".join(wrong), "see `turnout settings` for what each one means"
+        )
+    return found
+
+
+def _kept_key(path: Path) -> bytes:
+    """Several processes may start at once: the first one's key is everybody's."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_hex(32).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()
+    return path.read_bytes()
+
+
+def describe(stream: Any = None) -> str:
+    """The settings as a Markdown table, for the docs."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, SecretStr):
+            default = ""
+        shown = (
+            "`~/.local/share/turnout`"
+            if name == "home"
+            else (f"`{default}`" if default not in ("", None) else "")
+        )
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    text = "\n".join(rows) + "\n"
+    if stream is not None:
+        stream.write(text)
+    return text
+
+
+if __name__ == "__main__":
+    describe(sys.stdout)

@@ -1,0 +1,234 @@
+"""The verbs of the command line; each one's work is in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Event-driven, rule-driven CI/CD. The same plan on a laptop and in the cloud.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+agent = typer.Typer(no_args_is_help=True, help="Agents that stay resident.")
+app.add_typer(agent, name="agent")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id or the beginning of it, its number, or `latest`.")
+]
+StageName = Annotated[str, typer.Argument(metavar="STAGE", help="A stage's name.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")]
+
+
+# --- the pipeline file ------------------------------------------------------------------------------
+
+
+@app.command()
+def validate(
+    file: File = Path("pipeline.yml"),
+    project: Annotated[bool, typer.Option("--project", help="It is a project file.")] = False,
+    json: Json = False,
+) -> None:
+    """Check a pipeline file (or a project file) and say everything that is wrong, at once."""
+    from turnout.cli.files import validate as work
+
+    raise typer.Exit(work(file, project=project, as_json=json))
+
+
+@app.command()
+def plan(
+    file: File = Path("pipeline.yml"),
+    branch: Annotated[str, typer.Option(help="The branch of the change.")] = "main",
+    event: Annotated[str, typer.Option(help="push, pull_request, tag, manual or schedule.")] = "push",
+    tag: Annotated[str, typer.Option(help="The tag, for a tag event.")] = "",
+    path: Annotated[list[str] | None, typer.Option("--path", help="A changed file; may be repeated.")] = None,
+    project_file: Annotated[
+        Path | None, typer.Option("--project", help="The operator's project file.")
+    ] = None,
+    repository: Annotated[
+        str, typer.Option(help="owner/name, where no project file says it.")
+    ] = "local/local",
+    json: Json = False,
+) -> None:
+    """Print the plan and its digest, as the server would make them."""
+    from turnout.cli.files import plan as work
+
+    change = {"branch": branch, "event": event, "tag": tag, "paths": path, "repository": repository}
+    raise typer.Exit(work(file, project_file, change, as_json=json))
+
+
+# --- the stack ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0: any free one.")] = 8080,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Each function and agent in its own process.")
+    ] = False,
+    kafka: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Use this Kafka, not the embedded log.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Start the whole system on this machine; Ctrl-C drains and stops it."""
+    from turnout.cli.stack import up as work
+
+    work(host=host, port=port, separate=separate, kafka=kafka, quiet=quiet)
+
+
+@agent.command("serve")
+def agent_serve(
+    kinds: Annotated[list[str], typer.Argument(help="Agent kinds, such as lint test script.")],
+    member: Annotated[str, typer.Option(help="A stable name: a restart takes its work back.")] = "",
+) -> None:
+    """Serve one or more agent kinds from this machine until told to stop."""
+    from turnout.cli.stack import serve_agents as work
+
+    work(kinds, member)
+
+
+@app.command()
+def settings() -> None:
+    """The settings, their defaults and their meaning, as a Markdown table."""
+    from turnout.adapters.settings import describe
+
+    typer.echo(describe(), nl=False)
+
+
+# --- runs ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A checkout; uncommitted changes are included.")
+    ] = Path(),
+    file: Annotated[str, typer.Option(help="The pipeline file within it; else the project's.")] = "",
+    event: Annotated[
+        str, typer.Option(help="What to run it as: push, pull_request, tag or manual.")
+    ] = "push",
+    branch: Annotated[str, typer.Option(help="The branch to run it as; else the one checked out.")] = "",
+    json: Json = False,
+) -> None:
+    """Run the pipeline of a local checkout through the very same functions, and watch it.
+
+    Exit status: 0 success, 1 failure, 2 error, 130 cancelled.
+    """
+    from turnout.cli.run import run as work
+
+    raise typer.Exit(work(path, file=file, event=event, branch=branch, as_json=json))
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(help="How many.")] = 20,
+    project: Annotated[str, typer.Option(help="Only of this project.")] = "",
+    branch: Annotated[str, typer.Option(help="Only of this branch.")] = "",
+    json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from turnout.cli.read import runs as work
+
+    work(limit, project, branch, as_json=json)
+
+
+@app.command()
+def show(run: RunId, json: Json = False) -> None:
+    """One run: its stages, attempts, failed tests, findings and reasons."""
+    from turnout.cli.read import show as work
+
+    work(run, as_json=json)
+
+
+@app.command()
+def events(run: RunId, json: Json = False) -> None:
+    """Everything that happened in a run, in order."""
+    from turnout.cli.read import events as work
+
+    work(run, as_json=json)
+
+
+@app.command()
+def logs(
+    run: RunId,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="Only this stage.")] = "",
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the run has ended.")] = False,
+    json: Json = False,
+) -> None:
+    """The logs of a run, or of one of its stages."""
+    from turnout.cli.logs import logs as work
+
+    work(run, stage, follow=follow, as_json=json)
+
+
+@app.command()
+def explain(
+    run: RunId,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="Only this stage.")] = "",
+    json: Json = False,
+) -> None:
+    """Why a stage ran, was skipped, was retried, was cancelled, or why nothing ran."""
+    from turnout.cli.read import explain as work
+
+    work(run, stage, as_json=json)
+
+
+@app.command()
+def deliveries(
+    limit: Annotated[int, typer.Option(help="How many.")] = 20,
+    repository: Annotated[str, typer.Option(help="Only of this repository.")] = "",
+    json: Json = False,
+) -> None:
+    """Webhook deliveries, and what became of each."""
+    from turnout.cli.read import deliveries as work
+
+    work(limit, repository, as_json=json)
+
+
+By = Annotated[str, typer.Option(help="Who asks; else the name of this user.")]
+Comment = Annotated[str, typer.Option(help="Why; recorded with the decision.")]
+
+
+@app.command()
+def cancel(run: RunId, reason: Comment = "", by: By = "", json: Json = False) -> None:
+    """Cancel a run."""
+    from turnout.cli.act import cancel as work
+
+    raise typer.Exit(work(run, by, reason, as_json=json))
+
+
+@app.command()
+def rerun(
+    run: RunId,
+    failed: Annotated[bool, typer.Option("--failed", help="From the failed stages on.")] = False,
+    stage: Annotated[str, typer.Option(help="Only this stage.")] = "",
+    by: By = "",
+    json: Json = False,
+) -> None:
+    """Run a run's plan again: the whole, from the failed stages on, or one stage."""
+    from turnout.cli.act import rerun as work
+
+    raise typer.Exit(work(run, by, failed=failed, stage=stage, as_json=json))
+
+
+@app.command()
+def approve(run: RunId, stage: StageName, comment: Comment = "", by: By = "", json: Json = False) -> None:
+    """Approve a stage that waits for people."""
+    from turnout.cli.act import decide_on as work
+
+    raise typer.Exit(work("approve", run, stage, by, comment, as_json=json))
+
+
+@app.command()
+def reject(run: RunId, stage: StageName, comment: Comment = "", by: By = "", json: Json = False) -> None:
+    """Reject a stage that waits for people."""
+    from turnout.cli.act import decide_on as work
+
+    raise typer.Exit(work("reject", run, stage, by, comment, as_json=json))

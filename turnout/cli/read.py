@@ -1,0 +1,151 @@
+"""What the reading verbs print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.markup import escape
+from rich.table import Table
+
+from turnout.cli.finding import find_run
+from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print_json
+from turnout.core.errors import NotFound
+from turnout.core.explain import explain as explained
+from turnout.core.model import Outcome
+from turnout.core.run import Run, Stage
+from turnout.wiring import wiring
+
+
+def runs(limit: int, project: str, branch: str, *, as_json: bool) -> None:
+    rows = wiring().store.runs(limit=limit, project=project, branch=branch)
+    if as_json:
+        print_json(
+            [
+                asdict(row) | {"created_at": row.created_at.isoformat(), "finished_at": _iso(row)}
+                for row in rows
+            ]
+        )
+        return
+    table = Table("", "run", "#", "project", "branch", "commit", "title", "took", box=None, pad_edge=False)
+    for row in rows:
+        mark = LIGHTS[Outcome(row.outcome)] if row.outcome else "[cyan]●[/]"
+        table.add_row(
+            mark,
+            row.id[:12],
+            str(row.number),
+            escape(row.project),
+            escape(row.branch),
+            row.sha[:8],
+            escape(row.title[:50]),
+            between(row.created_at, row.finished_at) or row.status,
+        )
+    console.print(table if rows else "No runs yet. `turnout run` makes one.")
+
+
+def _iso(row: object) -> str | None:
+    at = getattr(row, "finished_at", None)
+    return at.isoformat() if at else None
+
+
+def show(given: str, *, as_json: bool) -> None:
+    run = find_run(given)
+    if as_json:
+        print_json(run.to_json())
+        return
+    change = run.change
+    mark = LIGHTS[run.outcome] if run.outcome else "[cyan]●[/]"
+    console.print(
+        f"{mark} [bold]{outcome_of(run)}[/]  {escape(run.project)}  {escape(change.ref)}  {change.sha[:12]}"
+    )
+    if change.title:
+        console.print(f"  {escape(change.title)}" + (f" — {escape(change.author)}" if change.author else ""))
+    if change.dirty:
+        console.print("  [yellow]with uncommitted changes[/]")
+    console.print(f"  run {run.id}  {between(run.created_at, run.finished_at)}")
+    if run.reason:
+        console.print(f"  {escape(run.reason)}")
+    for problem in run.problems:
+        console.print(f"  [red]{escape(str(problem))}[/]")
+    for stage in run.stages.values():
+        _stage(stage)
+
+
+def _stage(stage: Stage) -> None:
+    tries = f", {stage.attempts} attempts" if stage.attempts > 1 else ""
+    took = between(stage.started_at, stage.finished_at)
+    console.print(f"{light(stage)} [bold]{escape(stage.name)}[/]  {took}{tries}  {escape(stage.reason)}")
+    for task in stage.tasks.values():
+        for attempt in task.attempts:
+            result = attempt.result
+            if result is None:
+                console.print(f"    {escape(task.id)} #{attempt.number}: {task.status.value}")
+                continue
+            said = result.summary if result.outcome is Outcome.SUCCESS else (result.reason or result.summary)
+            console.print(f"    {escape(task.id)} #{attempt.number} {LIGHTS[result.outcome]} {escape(said)}")
+            if result.tests:
+                for case in result.tests.failed_cases[:20]:
+                    console.print(
+                        f"      [red]✘[/] {escape(case.name)}  [dim]{escape(case.message[:100])}[/]"
+                    )
+                for flaky in result.tests.flaky:
+                    console.print(f"      [yellow]~[/] flaky: {escape(flaky)}")
+            if result.findings and result.outcome is not Outcome.SUCCESS:
+                for finding in result.findings.named[:10]:
+                    where = f"{finding.path}:{finding.line}" if finding.line else finding.path
+                    console.print(f"      {finding.severity} {escape(where)} {escape(finding.message[:120])}")
+
+
+def events(given: str, *, as_json: bool) -> None:
+    run = find_run(given)
+    for stored in wiring().store.events(run.id):
+        if as_json:
+            print_json({"run": stored.run, "version": stored.version, "event": stored.event.to_json()})
+        else:
+            rest = stored.event.model_dump(
+                mode="json", exclude={"kind", "at", "plan", "change", "timing", "result"}
+            )
+            told = "  ".join(
+                f"{name}={value}" for name, value in rest.items() if value not in ("", None, [], {})
+            )
+            console.print(
+                f"[dim]{stored.version:4}[/] {stored.at:%H:%M:%S.%f} [bold]{stored.event.kind}[/] {escape(told)}"
+            )
+
+
+def explain(given: str, stage: str, *, as_json: bool) -> None:
+    ignored = [d for d in wiring().store.deliveries(limit=200) if d.id == given]
+    if ignored and ignored[0].reason:
+        sentences: tuple[str, ...] = (f"Nothing ran for delivery {given}: {ignored[0].reason}.",)
+        return print_json(list(sentences)) if as_json else console.print(escape(sentences[0]))
+    run = find_run(given)
+    history = [stored.event for stored in wiring().store.events(run.id)]
+    try:
+        sentences = explained(history, stage)
+    except KeyError:
+        raise NotFound(
+            f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}"
+        ) from None
+    if as_json:
+        print_json(list(sentences))
+    else:
+        for sentence in sentences:
+            console.print(escape(sentence))
+    return None
+
+
+def deliveries(limit: int, repository: str, *, as_json: bool) -> None:
+    rows = wiring().store.deliveries(limit=limit, repository=repository)
+    if as_json:
+        print_json([asdict(row) | {"received_at": row.received_at.isoformat()} for row in rows])
+        return
+    table = Table("received", "delivery", "event", "repository", "became", box=None, pad_edge=False)
+    for row in rows:
+        became = f"run {row.run[:12]}" if row.run else (row.reason or row.status)
+        table.add_row(f"{row.received_at:%m-%d %H:%M:%S}", row.id, row.event, row.repository, escape(became))
+    console.print(table if rows else "No deliveries yet.")
+
+
+def last_line(run: Run) -> str:
+    mark = LIGHTS[run.outcome] if run.outcome else ""
+    why = f": {escape(run.reason)}" if run.reason and run.outcome is not Outcome.SUCCESS else ""
+    return f"{mark} [bold]{outcome_of(run)}[/]{why}  ({between(run.created_at, run.finished_at)})"

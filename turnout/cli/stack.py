@@ -1,0 +1,47 @@
+"""`turnout up` and `turnout agent serve`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from turnout.cli.shown import console
+from turnout.core.errors import PermanentError
+from turnout.core.topics import AGENT_KINDS
+from turnout.stack.layout import RESIDENT, Running
+
+
+def up(*, host: str, port: int, separate: bool, kafka: str, quiet: bool) -> None:
+    """Raises: PermanentError (another stack is up, the port is taken, a setting is wrong)."""
+    if kafka:
+        os.environ["TURNOUT_KAFKA_BOOTSTRAP"] = kafka
+    from turnout.stack.up import Options, up
+    from turnout.wiring import wiring
+
+    options = Options(host=host, port=port, separate=separate)
+    up(wiring().settings, options, (lambda _running, _late: None) if quiet else _say)
+
+
+def _say(running: Running, late: Sequence[str]) -> None:
+    console.print("[bold]Turnout is up.[/] Ctrl-C drains and stops it.")
+    console.print(f"  webhook   {running.urls['webhook']}")
+    console.print(f"  bus       {running.bus}")
+    console.print(f"  store     {running.store}")
+    console.print(f"  agents    {', '.join(RESIDENT)}")
+    from turnout.wiring import wiring
+
+    console.print(f"  sandbox   {wiring().sandbox_description()}")
+    if late:
+        console.print(f"  [yellow]not ready yet: {', '.join(late)}[/]")
+
+
+def serve_agents(kinds: Sequence[str], member: str) -> None:
+    unknown = [kind for kind in kinds if kind not in AGENT_KINDS]
+    if unknown:
+        raise PermanentError(f"no agent {unknown[0]!r}", f"known are {', '.join(AGENT_KINDS)}")
+    from turnout.stack.parts import run_agents
+    from turnout.stack.supervisor import ready_from_environment
+    from turnout.wiring import prepare, wiring
+
+    prepare(wiring().settings)
+    run_agents(kinds, member or f"agent-{'-'.join(kinds)}-{os.getpid()}", ready_from_environment())

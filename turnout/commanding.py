@@ -1,0 +1,67 @@
+"""The use case of a person who asks for something: a run, its end, another try, an approval.
+
+Whoever calls has checked that the person may ask; what the person may decide within a run is checked by the decider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from turnout.core import messages as m
+from turnout.core.change import Change
+from turnout.core.ids import derive, message_id, run_id
+from turnout.core.ports import Clock, Commit, Producer, Store
+from turnout.core.run import Run
+from turnout.core.topics import PIPELINE_EVENTS
+
+
+@dataclass(frozen=True)
+class Commands:
+    """``source`` names the sender in the envelopes. ``producer`` is None where the store's outbox is the log."""
+
+    store: Store
+    producer: Producer | None
+    clock: Clock
+    source: str = "/turnout/cli"
+
+    def request_run(self, change: Change, by: str, pipeline_file: str = "") -> str:
+        """The id of the run that is to come."""
+        now = self.clock.now()
+        trigger = derive("manual", change.repository, change.sha, by, now.isoformat())
+        message = m.RunRequested(trigger=trigger, change=change, requested_by=by, pipeline_file=pipeline_file)
+        self._send(message, trigger, change.repository, now)
+        return run_id(trigger)
+
+    def cancel(self, run: Run, by: str, reason: str = "") -> None:
+        self._about(run, m.CancelRun(run=run.id, by=by, reason=reason), by)
+
+    def approve(self, run: Run, stage: str, by: str, comment: str = "") -> None:
+        self._about(run, m.Approve(run=run.id, stage=stage, by=by, comment=comment), by)
+
+    def reject(self, run: Run, stage: str, by: str, comment: str = "") -> None:
+        self._about(run, m.Reject(run=run.id, stage=stage, by=by, comment=comment), by)
+
+    def rerun(self, run: Run, by: str, *, failed: bool = False, stage: str = "") -> str:
+        """The id of the new run: one ``stage``, from the ``failed`` ones on, or the whole."""
+        now = self.clock.now()
+        trigger = derive("rerun", run.id, by, now.isoformat())
+        mode = "stage" if stage else ("failed" if failed else "whole")
+        message = m.RerunRun.model_validate(
+            {"run": run.id, "trigger": trigger, "mode": mode, "by": by, "stage": stage}
+        )
+        self._send(message, trigger, run.change.repository, now)
+        return run_id(trigger)
+
+    def _about(self, run: Run, message: m.Message, by: str) -> None:
+        now = self.clock.now()
+        id = message_id(message.type, run.id, by, now.isoformat())
+        self._send(message, id, run.change.repository, now)
+
+    def _send(self, message: m.Message, id: str, key: str, now: datetime) -> None:
+        """Raises: TransientError when the broker does not take it; it is in the outbox then, and will be sent."""
+        record = m.wrap(message, id=id, source=self.source, at=now).to_record(PIPELINE_EVENTS, key)
+        rows = self.store.commit(Commit(None, 0, (), (record,), now))
+        if rows and self.producer is not None:
+            self.producer.publish([each.record for each in rows])
+            self.store.mark_published([each.id for each in rows], self.clock.now())

@@ -1,0 +1,31 @@
+"""Following a run as it happens, from the store alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from turnout.core.ports import Store, StoredEvent
+
+EVERY = 0.05
+"""Seconds between two looks, while somebody watches."""
+
+
+def follow(
+    store: Store, run: str, *, alive: Callable[[], bool], pause: Callable[[float], object] = time.sleep
+) -> Iterator[StoredEvent | None]:
+    """The run's events from the first one on, until it has finished; None whenever there is nothing new.
+
+    Ends early once ``alive`` says no: nobody is left who could go on with the run.
+    """
+    seen = 0
+    while True:
+        for stored in store.events(run, after=seen):
+            seen = stored.version
+            yield stored
+            if stored.event.kind == "run_finished":
+                return
+        if not alive():
+            return
+        yield None
+        pause(EVERY)

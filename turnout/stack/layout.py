@@ -1,0 +1,60 @@
+"""What the stack consists of, and where things listen: one description for one process or many."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
+
+FUNCTIONS = ("webhook", "orchestrator", "launcher", "reporter", "sweeper")
+RESIDENT = ("lint", "test", "script")
+"""The agent kinds that the local stack keeps resident."""
+
+SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
+    "orchestrator": (PIPELINE_EVENTS, AGENT_RESULTS),
+    "reporter": (AGENT_REPORT,),
+}
+"""Function to topics; the launcher's are added where it has runtimes of its own."""
+
+SOURCES = Path(__file__).resolve().parents[2] / "functions"
+
+
+def source_of(function: str) -> Path:
+    return SOURCES / function / "main.py"
+
+
+def subscriptions(launcher_runtimes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found = dict(SUBSCRIPTIONS)
+    if launcher_runtimes:
+        found["launcher"] = tuple(agent_topic(kind) for kind in RESIDENT)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a running stack tells others of itself. ``urls``: function to URL; ``bus`` and ``store`` name what it uses."""
+
+    pid: int
+    urls: Mapping[str, str]
+    bus: str
+    store: str
+    parts: Mapping[str, int] = field(default_factory=dict)
+    ready: bool = False
+
+
+def write_running(home: Path, running: Running) -> None:
+    temporary = home / f".stack.json.{os.getpid()}"
+    temporary.write_text(json.dumps(asdict(running)))
+    temporary.replace(home / "stack.json")
+
+
+def read_running(home: Path) -> Running | None:
+    """The stack of this home as it last described itself; whether it lives is told by `lock.held`."""
+    try:
+        return Running(**json.loads((home / "stack.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,160 @@
+"""The parts of a stack, each as a function that runs until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from turnout.stack.layout import FUNCTIONS, source_of
+from turnout.stack.supervisor import Ready
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from turnout.core.ports import Bus
+
+log = structlog.get_logger()
+
+THREADS = 16
+SWEEP_EVERY = 2.0
+"""Seconds between two calls of the sweeper on one machine; in the cloud its scheduler calls each minute."""
+
+
+# --- functions --------------------------------------------------------------------------------
+
+
+def wsgi_app(names: Sequence[str] = FUNCTIONS) -> WSGIApplication:
+    """Each function's own functions-framework app under its own path, and ``/healthz``."""
+    from functions_framework import create_app
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    mounted = {f"/{name}": create_app(name, str(source_of(name))) for name in names}
+    return DispatcherMiddleware(_root, mounted)
+
+
+def _root(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    if environ.get("PATH_INFO") in ("/healthz", "/"):
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [b"ok\n"]
+    start_response("404 Not Found", [("content-type", "text/plain")])
+    return [
+        b"functions are served under their names: " + ", ".join(f"/{n}" for n in FUNCTIONS).encode() + b"\n"
+    ]
+
+
+def run_functions(descriptor: int, ready: Ready, app: Callable[[], WSGIApplication] = wsgi_app) -> None:
+    """Serve on a listening socket that is open already, with gunicorn's threads."""
+    from gunicorn.app.base import BaseApplication
+
+    class Served(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
+        def load_config(self) -> None:
+            settings: dict[str, Any] = {
+                "bind": f"fd://{descriptor}",
+                "workers": 1,
+                "worker_class": "gthread",
+                "threads": THREADS,
+                "keepalive": 75,
+                "timeout": 0,
+                "graceful_timeout": 15,
+                "loglevel": "warning",
+                "control_socket_disable": True,
+                "post_worker_init": lambda _worker: ready(),
+            }
+            for name, value in settings.items():
+                if name in self.cfg.settings:
+                    self.cfg.set(name, value)
+
+        def load(self) -> WSGIApplication:
+            return app()
+
+    Served().run()
+
+
+# --- dispatcher ---------------------------------------------------------------------------------
+
+
+def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence[str]], ready: Ready) -> None:
+    """Topics to functions until SIGTERM, and the sweeper called now and then."""
+    from turnout.dispatcher import Dispatcher, Route
+    from turnout.wiring import wiring
+
+    routes = [Route(topic, urls[name]) for name, topics in subscriptions.items() for topic in topics]
+    dispatcher = Dispatcher(wiring().bus, "functions", routes, member="dispatcher")
+    stopped = _on_stop(dispatcher.stop)
+    timer = threading.Thread(target=_sweep, args=(urls["sweeper"], stopped), name="sweep", daemon=True)
+    timer.start()
+    ready()
+    _until_broker(dispatcher.run, stopped)
+    timer.join(timeout=5)
+
+
+def _sweep(url: str, stopped: threading.Event) -> None:
+    import httpx
+
+    with httpx.Client(timeout=60) as client:
+        while not stopped.wait(SWEEP_EVERY):
+            try:
+                client.post(url).raise_for_status()
+            except httpx.HTTPError as error:
+                log.warning("sweeper did not answer", reason=str(error))
+
+
+def _until_broker(run: Callable[[], None], stopped: threading.Event) -> None:
+    """Run; where the broker is away, say so and try again until stopped."""
+    from turnout.core.errors import TransientError
+
+    while not stopped.is_set():
+        try:
+            run()
+            return
+        except TransientError as error:
+            log.warning("waiting for the bus", reason=str(error))
+            stopped.wait(1.0)
+
+
+# --- agents -------------------------------------------------------------------------------------
+
+
+def run_agents(kinds: Sequence[str], member: str, ready: Ready) -> None:
+    """Resident agents of these kinds until SIGTERM."""
+    from turnout.wiring import wiring
+
+    agents = wiring().resident_agents(kinds, member)
+    stopped = _on_stop(agents.stop)
+    ready()
+    _until_broker(agents.run, stopped)
+
+
+def _on_stop(stop: Callable[[], None]) -> threading.Event:
+    stopped = threading.Event()
+
+    def _stop(_number: int, _frame: object) -> None:
+        stopped.set()
+        stop()
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    return stopped
+
+
+def wait_http(url: str, timeout: float) -> bool:
+    """Whether something answers at ``url`` within ``timeout`` seconds."""
+    import httpx
+
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=1).status_code < 500:
+                return True
+        except httpx.HTTPError:
+            time.sleep(0.02)
+    return False
+
+
+def bus_of(bus: Bus) -> str:
+    return type(bus).__name__

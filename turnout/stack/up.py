@@ -1,0 +1,165 @@
+"""`turnout up`: the whole system on one machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from turnout.adapters.settings import Settings
+from turnout.core.errors import PermanentError
+from turnout.stack import parts
+from turnout.stack.layout import (
+    FUNCTIONS,
+    RESIDENT,
+    Running,
+    read_running,
+    source_of,
+    subscriptions,
+    write_running,
+)
+from turnout.stack.lock import StackLock
+from turnout.stack.supervisor import Part, Supervisor
+
+READY_WITHIN = 30.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """``port`` 0: any free one. ``separate``: each function and each agent kind in a process of its own."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    separate: bool = False
+    agents: Sequence[str] = RESIDENT
+
+
+def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[str]], None]) -> None:
+    """Run the stack until it is told to stop. ``say`` is called once it is up, with the parts that are not ready yet.
+
+    Raises: PermanentError when a stack of this home is up already, or the port is taken.
+    """
+    lock = StackLock(settings.home)
+    if not lock.take():
+        running = read_running(settings.home)
+        where = f" (process {running.pid})" if running else ""
+        raise PermanentError(
+            f"a stack of {settings.home} is up already{where}", "stop it first, or set TURNOUT_HOME"
+        )
+    _prepare(settings)
+    made, urls = (_separate if options.separate else _together)(settings, options)
+    running = Running(
+        pid=os.getpid(), urls=urls, bus=settings.kafka_bootstrap or "embedded", store=_shown(settings)
+    )
+
+    ready = False
+
+    def changed(pids: Mapping[str, int]) -> None:
+        write_running(settings.home, replace(running, parts=pids, ready=ready))
+
+    supervisor = Supervisor(made, changed)
+    supervisor.start()
+    late = supervisor.wait_ready(READY_WITHIN)
+    ready = True
+    changed(supervisor.pids)
+    say(replace(running, parts=supervisor.pids, ready=ready), late)
+    supervisor.run()
+
+
+def _prepare(settings: Settings) -> None:
+    """Migrations, once, before any part starts; and what the parts import, so that they share it."""
+    from turnout.wiring import prepare
+
+    prepare(settings)
+
+
+def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[str, str]]:
+    import functions_framework  # noqa: F401  # imported here so that the forked parts share it
+    import gunicorn.app.base  # noqa: F401
+    import gunicorn.workers.gthread  # noqa: F401
+
+    import turnout.dispatcher  # noqa: F401
+    import turnout.serving  # noqa: F401
+    import turnout.webhook  # noqa: F401
+
+    listening = _listen(options.host, options.port)
+    base = "http://{}:{}".format(*listening.getsockname())
+    urls = {name: f"{base}/{name}" for name in FUNCTIONS}
+    topics = subscriptions(_launched(settings))
+    return [
+        Part("functions", lambda ready: parts.run_functions(listening.fileno(), ready), order=2, grace=20),
+        Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
+        Part("agents", lambda ready: parts.run_agents(options.agents, "agents", ready), order=0, grace=30),
+    ], urls
+
+
+def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[str, str]]:
+    framework = (
+        shutil.which("functions-framework", path=os.path.dirname(sys.executable)) or "functions-framework"
+    )
+    made: list[Part] = []
+    urls: dict[str, str] = {}
+    for number, name in enumerate(FUNCTIONS):
+        port = options.port + number if options.port else _free_port(options.host)
+        urls[name] = f"http://{options.host}:{port}"
+        argv = [framework, "--target", name, "--source", str(source_of(name))]
+        made.append(Part(name, _served_alone(argv, options.host, port, urls[name]), order=2, grace=20))
+    topics = subscriptions(_launched(settings))
+    made.append(
+        Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
+    )
+    for kind in options.agents:
+        made.append(Part(f"agent-{kind}", _resident(kind), order=0, grace=30))
+    return made, urls
+
+
+def _served_alone(
+    argv: Sequence[str], host: str, port: int, url: str
+) -> Callable[[Callable[[], None]], None]:
+    """functions-framework can't say that it is ready: a watcher process of the part's own asks it."""
+
+    def body(ready: Callable[[], None]) -> None:
+        if os.fork() == 0:
+            status = 0 if parts.wait_http(f"{url}/healthz", READY_WITHIN) else 1
+            if status == 0:
+                ready()
+            os._exit(status)
+        os.execv(argv[0], [*argv, "--host", host, "--port", str(port)])
+
+    return body
+
+
+def _resident(kind: str) -> Callable[[Callable[[], None]], None]:
+    return lambda ready: parts.run_agents([kind], f"agent-{kind}", ready)
+
+
+def _launched(settings: Settings) -> list[str]:
+    return [each.strip() for each in settings.launcher_runtimes.split(",") if each.strip()]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise PermanentError(
+            f"{host}:{port} can't be listened on: {error.strerror}", "choose another --port"
+        ) from error
+    listening.listen(512)
+    return listening
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _shown(settings: Settings) -> str:
+    """The store's URL without a password."""
+    scheme, _, rest = settings.store_url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,124 @@
+"""The use case of the webhook: verify, deduplicate, hand over to the bus, and only then say yes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turnout.core import messages as m
+from turnout.core.change import Change, NoChange
+from turnout.core.errors import PermanentError, TransientError
+from turnout.core.ids import delivery_message_id, run_id
+from turnout.core.ports import Clock, Commit, Delivery, Producer, Store
+from turnout.core.topics import PIPELINE_EVENTS
+
+MAX_BODY = 25 * 1024 * 1024
+"""GitHub's own cap on a payload, in bytes."""
+MAX_DELIVERY_ID = 200
+SOURCE = "/turnout/webhook"
+PROVIDER = "github"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``body`` is a JSON object."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+ReadPayload = Callable[[str, bytes], Change | NoChange]
+"""Event name and raw body to what they say. Raises: PermanentError."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """``secrets``: any of them may have signed (rotation). ``producer`` is None where the store's outbox is the log."""
+
+    store: Store
+    producer: Producer | None
+    clock: Clock
+    secrets: tuple[bytes, ...]
+    read_payload: ReadPayload
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer one request. ``headers`` is read without regard to case. Never raises for anything a client sent."""
+        named = {name.lower(): value for name, value in headers.items()}
+        if len(body) > MAX_BODY:
+            return _refusal(413, f"the body has {len(body)} bytes", f"send at most {MAX_BODY}")
+        if not self.secrets:
+            return _refusal(503, "no webhook secret is set", "set TURNOUT_WEBHOOK_SECRET and redeliver")
+        signature = named.get("x-hub-signature-256", "")
+        if not signature:
+            return _refusal(401, "X-Hub-Signature-256 is missing", "set a secret in the webhook's settings")
+        if not signed(self.secrets, body, signature):
+            return _refusal(401, "X-Hub-Signature-256 does not match", "compare the secrets on both sides")
+        event, delivery = named.get("x-github-event", ""), named.get("x-github-delivery", "")
+        if not event:
+            return _refusal(400, "X-GitHub-Event is missing", "send GitHub's own headers")
+        if not delivery or len(delivery) > MAX_DELIVERY_ID or not delivery.isprintable():
+            return _refusal(400, "X-GitHub-Delivery is missing or odd", "send GitHub's own headers")
+        try:
+            found = self.read_payload(event, body)
+        except PermanentError as error:
+            return _refusal(400, error.message, error.hint)
+        try:
+            return self._accept(event, delivery, found)
+        except TransientError as error:
+            return _refusal(503, error.message, "redeliver; nothing is done twice")
+
+    def _accept(self, event: str, delivery: str, found: Change | NoChange) -> Answer:
+        now = self.clock.now()
+        message = delivery_message_id(PROVIDER, delivery)
+        row = Delivery(
+            id=delivery,
+            source=PROVIDER,
+            event=event,
+            repository=found.repository,
+            status="received",
+            received_at=now,
+            message=message,
+        )
+        known = self.store.receive(row)
+        if known.status != "received":
+            return self._again(known)
+        if not isinstance(found, Change):
+            self.store.update_delivery(replace(row, status="ignored", reason=found.reason))
+            return Answer(202, {"delivery": delivery, "status": "ignored", "reason": found.reason})
+        request = m.RunRequested(trigger=message, change=found, delivery=delivery, requested_by=found.author)
+        record = m.wrap(request, id=message, source=SOURCE, at=now).to_record(
+            PIPELINE_EVENTS, found.repository
+        )
+        published = replace(row, status="published")
+        rows = self.store.commit(Commit(None, 0, (), (record,), now, delivery=published))
+        if rows and self.producer is not None:
+            self.producer.publish([each.record for each in rows])
+            self.store.mark_published([each.id for each in rows], self.clock.now())
+        return Answer(202, {"delivery": delivery, "status": "accepted", "run": run_id(message)})
+
+    def _again(self, known: Delivery) -> Answer:
+        """A redelivery: what was said the first time, and nothing is done."""
+        said: dict[str, Any] = {"delivery": known.id, "status": "known"}
+        if known.status == "ignored":
+            return Answer(200, said | {"reason": known.reason})
+        return Answer(200, said | {"run": known.run or run_id(known.message)})
+
+
+def signed(secrets: tuple[bytes, ...], body: bytes, signature: str) -> bool:
+    """Whether one of the secrets made the signature over the raw body, compared in constant time.
+
+    Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+    """
+    given = signature.encode("utf-8", "replace")
+    return any(hmac.compare_digest(sign(secret, body).encode(), given) for secret in secrets)
+
+
+def sign(secret: bytes, body: bytes) -> str:
+    return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+def _refusal(status: int, message: str, hint: str) -> Answer:
+    return Answer(status, {"error": message, "hint": hint})

@@ -1,0 +1,305 @@
+"""Composition: which adapter stands behind which port, by the settings. The one place that knows.
+
+Everything is made when it is first asked for, and per process: functions-framework imports a function before it forks,
+and a cold start should load only what the function uses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from turnout.adapters.settings import Settings, read_settings
+from turnout.core.envelope import Envelope
+from turnout.core.model import Runtime
+
+if TYPE_CHECKING:
+    from agents.sdk.resident import ResidentAgents
+    from turnout.adapters.artifacts import FileArtifacts
+    from turnout.adapters.claims import FileClaims
+    from turnout.adapters.config_files import BoundSecrets, ProjectFolder
+    from turnout.adapters.git_snapshot import Snapshot
+    from turnout.adapters.mirror import Mirrors
+    from turnout.adapters.store import SqlStore
+    from turnout.commanding import Commands
+    from turnout.core.ports import Bus, Producer
+    from turnout.launching import JobRuntime, Launcher
+    from turnout.orchestration import Orchestrator
+    from turnout.planning import RepositoryPlanner
+    from turnout.reporting.deliver import Channel
+    from turnout.runtimes.sandbox import Sandbox
+    from turnout.sweeping import Sweeper
+    from turnout.webhook import Webhook
+
+
+class UtcClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Wiring:
+    """The parts of one process. Raises: PermanentError, from any of them, when a setting is wrong."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = UtcClock()
+
+    # --- store and bus --------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> SqlStore:
+        from turnout.adapters.store import open_store
+
+        return open_store(
+            self.settings.store_url,
+            embedded=self.settings.embedded,
+            synchronous=self.settings.sqlite_synchronous,
+        )
+
+    @cached_property
+    def bus(self) -> Bus:
+        if self.settings.embedded:
+            from turnout.adapters.embedded_log import EmbeddedBus
+
+            return EmbeddedBus(self.store)
+        return self._kafka()
+
+    def _kafka(self) -> Bus:
+        from turnout.adapters.kafka import KafkaBus
+        from turnout.adapters.kafka_settings import KafkaSettings
+
+        s = self.settings
+        return KafkaBus(
+            KafkaSettings(
+                bootstrap=s.kafka_bootstrap,
+                security_protocol=s.kafka_security_protocol,
+                sasl_mechanism=s.kafka_sasl_mechanism,
+                username=s.kafka_username,
+                password=s.kafka_password.get_secret_value(),
+                ca_file=s.kafka_ca_file,
+                token_provider="google" if s.kafka_sasl_mechanism == "OAUTHBEARER" else "",
+                replication_factor=s.kafka_replication_factor,
+                session_timeout=s.kafka_session_timeout,
+            )
+        )
+
+    @cached_property
+    def producer(self) -> Producer:
+        return self.bus.producer()
+
+    @property
+    def _outbox_producer(self) -> Producer | None:
+        """None where the store's outbox is the log already."""
+        return None if self.settings.embedded else self.producer
+
+    # --- use cases --------------------------------------------------------------------------------
+
+    @cached_property
+    def webhook(self) -> Webhook:
+        from turnout.adapters.github_payload import read_payload
+        from turnout.webhook import Webhook
+
+        given = self.settings.webhook_secret.get_secret_value()
+        secrets = tuple(each.strip().encode() for each in given.split(",") if each.strip())
+        return Webhook(self.store, self._outbox_producer, self.clock, secrets, read_payload)
+
+    @cached_property
+    def orchestrator(self) -> Orchestrator:
+        from turnout.orchestration import Orchestrator
+        from turnout.timers import Timers
+
+        timers = (
+            Timers(lambda run: self.orchestrator.tick(run), self.clock)
+            if self.settings.orchestrator_timers
+            else None
+        )
+        return Orchestrator(
+            store=self.store,
+            producer=self._outbox_producer,
+            planner=self.planner,
+            clock=self.clock,
+            key=self.settings.key(),
+            timing=self.settings.timing,
+            on_due=timers.set if timers else _nobody,
+        )
+
+    @cached_property
+    def planner(self) -> RepositoryPlanner:
+        from turnout.adapters.config_files import read_pipeline
+        from turnout.adapters.mirror import GitSource
+        from turnout.planning import RepositoryPlanner
+
+        return RepositoryPlanner(self.projects, GitSource(self.mirrors), read_pipeline)
+
+    @cached_property
+    def launcher(self) -> Launcher:
+        from turnout.launching import Launcher
+
+        wanted = [each.strip() for each in self.settings.launcher_runtimes.split(",") if each.strip()]
+        return Launcher({Runtime(name): self._runtime(Runtime(name)) for name in wanted})
+
+    def _runtime(self, runtime: Runtime) -> JobRuntime:
+        from turnout.core.errors import PermanentError
+
+        match runtime:
+            case Runtime.PROCESS:
+                from turnout.runtimes.process import ProcessRuntime
+
+                return ProcessRuntime(self.settings.home, self.claims)
+            case _:
+                raise PermanentError(f"this build has no {runtime.value} runtime", "use `runtime: process`")
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        return Reporter(self)
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        from turnout.sweeping import Sweeper
+
+        return Sweeper(self.orchestrator, self.store, self.clock)
+
+    @cached_property
+    def commands(self) -> Commands:
+        from turnout.commanding import Commands
+
+        return Commands(self.store, self._outbox_producer, self.clock)
+
+    # --- channels ---------------------------------------------------------------------------------
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        return (self._slack(), self._email())
+
+    def _slack(self) -> Channel:
+        from turnout.reporting.deliver import Unconfigured
+
+        token = self.settings.slack_token.get_secret_value()
+        if not token:
+            return Unconfigured("slack", "set TURNOUT_SLACK_TOKEN")
+        from turnout.adapters.slack import SlackChat
+        from turnout.reporting.slack_channel import SlackChannel
+
+        chat = SlackChat(token, self.settings.slack_base_url)
+        return SlackChannel(chat, self.settings.slack_channel, self.settings.console_url)
+
+    def _email(self) -> Channel:
+        from turnout.reporting.deliver import Unconfigured
+
+        url = self.settings.smtp_url.get_secret_value()
+        if not url:
+            return Unconfigured("email", "set TURNOUT_SMTP_URL")
+        from turnout.adapters.smtp import SmtpMailer
+        from turnout.reporting.email_channel import EmailChannel
+
+        return EmailChannel(SmtpMailer(url), self.settings.mail_from, self.settings.console_url)
+
+    # --- what agents and planning share --------------------------------------------------------------
+
+    @cached_property
+    def projects(self) -> ProjectFolder:
+        from turnout.adapters.config_files import ProjectFolder
+
+        return ProjectFolder(self.settings.projects_folder)
+
+    @cached_property
+    def secrets(self) -> BoundSecrets:
+        from turnout.adapters.config_files import BoundSecrets
+
+        return BoundSecrets(self.projects)
+
+    @cached_property
+    def mirrors(self) -> Mirrors:
+        from turnout.adapters.mirror import Mirrors
+
+        return Mirrors(self.settings.home)
+
+    def snapshot(self, path: Path) -> Snapshot:
+        """A checkout as it is now, as a commit that agents of this machine can check out."""
+        from turnout.adapters.git_snapshot import snapshot
+
+        return snapshot(self.mirrors, path)
+
+    @cached_property
+    def artifacts(self) -> FileArtifacts:
+        from turnout.adapters.artifacts import FileArtifacts
+
+        return FileArtifacts(self.settings.home / "artifacts")
+
+    @cached_property
+    def claims(self) -> FileClaims:
+        from turnout.adapters.claims import FileClaims
+
+        return FileClaims(self.settings.home / "claims")
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        from turnout.runtimes.sandbox import detect
+
+        return detect(self.settings.sandbox)
+
+    def resident_agents(self, kinds: Sequence[str], member: str) -> ResidentAgents:
+        """Raises: PermanentError for a kind that has no agent here."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """The reporter function's use case with its parts."""
+
+    wiring: Wiring
+
+    def handle(self, envelope: Envelope) -> None:
+        """Raises: InvalidEnvelope, TransientError (a channel is away), PermanentError (it refuses us)."""
+        from turnout.core.errors import InvalidEnvelope
+        from turnout.core.messages import ReportRequested, parse
+        from turnout.reporting.deliver import report
+
+        message = parse(envelope)
+        if not isinstance(message, ReportRequested):
+            raise InvalidEnvelope(f"type: {message.type} is no message for the reporter")
+        report(message, self.wiring.store, self.wiring.channels, self.wiring.clock)
+
+
+def _nobody(_run: str, _at: datetime) -> None:
+    """No timer in this process: the sweeper looks after due times."""
+
+
+_made: tuple[int, Wiring] | None = None
+_making = threading.Lock()
+
+
+def wiring() -> Wiring:
+    """This process's wiring; a fork makes its own."""
+    global _made
+    with _making:
+        if _made is None or _made[0] != os.getpid():
+            _made = (os.getpid(), Wiring(read_settings(os.environ)))
+        return _made[1]
+
+
+def _after_fork() -> None:
+    """The lock may have been held by a thread that the child does not have."""
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def prepare(settings: Settings) -> None:
+    """What must exist before the parts start: the home, the store's tables, the server's key.
+
+    Safe when several processes do it at once. Raises: TransientError (the database is away), PermanentError.
+    """
+    from turnout.adapters.store import migrate
+
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    migrate(settings.store_url)
+    settings.key()
