@@ -1,0 +1,149 @@
+"""Reading runs and their events. All functions take a connection; none costs more as history grows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, select, text
+
+from turnout.adapters.store.database import scalar
+from turnout.adapters.store.instants import instant, instant_or_none
+from turnout.adapters.store.projection import OPEN_STATUSES
+from turnout.adapters.store.tables import events, runs
+from turnout.core import events as e
+from turnout.core import run as r
+from turnout.core.ports import RunRow, StoredEvent
+
+MOST_FOUND = 10
+_LISTED = (
+    runs.c.id,
+    runs.c.project,
+    runs.c.repository,
+    runs.c.branch,
+    runs.c.sha,
+    runs.c.title,
+    runs.c.author,
+    runs.c.kind,
+    runs.c.status,
+    runs.c.outcome,
+    runs.c.created_at,
+    runs.c.finished_at,
+    runs.c.group_name,
+    runs.c.version,
+    runs.c.number,
+)
+_STATE = text("SELECT state FROM runs WHERE id = :run")
+_SEEN = text("SELECT 1 FROM inbox WHERE message = :message")
+_SEQ = text("SELECT seq FROM runs WHERE id = :run")
+_OPEN = runs.c.finished_at.is_(None)
+_GROUP = (
+    select(*_LISTED)
+    .where(_OPEN, runs.c.project == bindparam("project"), runs.c.group_name == bindparam("group_name"))
+    .order_by(runs.c.seq)
+)
+_EVENTS = (
+    select(events.c.version, events.c.at, events.c.body)
+    .where(events.c.run == bindparam("run"), events.c.version > bindparam("after"))
+    .order_by(events.c.version)
+)
+_PREVIOUS = text(
+    "SELECT outcome FROM runs WHERE project = :project AND branch = :branch AND seq < :seq"
+    " AND finished_at IS NOT NULL ORDER BY seq DESC LIMIT 1"
+)
+_NEVER = 2**62
+_NUMBERED = re.compile(r"(?:(?P<project>.*)#)?(?P<number>[0-9]{1,7})")
+_BEGINNING = re.compile(r"[0-9a-f-]{1,36}")
+
+
+def seen(connection: Connection, message: str) -> bool:
+    return scalar(connection, _SEEN, message=message) is not None
+
+
+def load(connection: Connection, run: str) -> r.Run | None:
+    state = scalar(connection, _STATE, run=run)
+    return None if state is None else r.load(state)
+
+
+def history(connection: Connection, run: str, after: int) -> list[StoredEvent]:
+    rows = connection.execute(_EVENTS, {"run": run, "after": after})
+    return [StoredEvent(run, version, instant(at), e.load(body)) for version, at, body in rows]
+
+
+def newest(
+    connection: Connection, *, limit: int, before: str, project: str, branch: str, status: str
+) -> Sequence[RunRow]:
+    statement = select(*_LISTED).order_by(runs.c.seq.desc())
+    if before:
+        statement = statement.where(runs.c.seq < _seq(connection, before))
+    if status in OPEN_STATUSES:
+        # Few are open: all of them are read, so that no planner walks through a project's history instead.
+        found = _rows(connection.execute(statement.where(_OPEN, runs.c.status == status)))
+        wanted = (row for row in found if project in ("", row.project) and branch in ("", row.branch))
+        return list(wanted)[:limit]
+    if status:
+        statement = statement.where(runs.c.finished_at.is_not(None), runs.c.status == status)
+    if project:
+        statement = statement.where(runs.c.project == project)
+    if branch:
+        statement = statement.where(runs.c.branch == branch)
+    return _rows(connection.execute(statement.limit(limit)))
+
+
+def find(connection: Connection, wanted: str) -> Sequence[RunRow]:
+    """``latest``, a number (``12``, ``#12``, ``owner/name#12``), or the beginning of an id."""
+    if wanted == "latest":
+        return newest(connection, limit=1, before="", project="", branch="", status="")
+    if condition := _named(wanted):
+        statement = select(*_LISTED).where(condition).order_by(runs.c.seq.desc()).limit(MOST_FOUND)
+        return _rows(connection.execute(statement))
+    return []
+
+
+def of_group(connection: Connection, project: str, group: str) -> Sequence[RunRow]:
+    return _rows(connection.execute(_GROUP, {"project": project, "group_name": group}))
+
+
+def previous_outcome(connection: Connection, project: str, branch: str, before: str) -> str:
+    seq = _seq(connection, before)
+    return str(scalar(connection, _PREVIOUS, project=project, branch=branch, seq=seq) or "")
+
+
+def _named(wanted: str) -> ColumnElement[bool] | None:
+    if match := _NUMBERED.fullmatch(wanted):
+        number = runs.c.number == int(match["number"])
+        return and_(number, runs.c.project == match["project"]) if match["project"] else number
+    beginning = wanted.lower()
+    if _BEGINNING.fullmatch(beginning):
+        return and_(runs.c.id >= beginning, runs.c.id < beginning + "~")  # after every character of an id
+    return None
+
+
+def _seq(connection: Connection, run: str) -> int:
+    """Its place in the order of creation; after all others for a run that isn't here (yet)."""
+    seq = scalar(connection, _SEQ, run=run)
+    return _NEVER if seq is None else int(seq)
+
+
+def _rows(rows: Iterable[Row[Any]]) -> list[RunRow]:
+    return [
+        RunRow(
+            id=row.id,
+            project=row.project,
+            repository=row.repository,
+            branch=row.branch,
+            sha=row.sha,
+            title=row.title,
+            author=row.author,
+            kind=row.kind,
+            status=row.status,
+            outcome=row.outcome,
+            created_at=instant(row.created_at),
+            finished_at=instant_or_none(row.finished_at),
+            group=row.group_name,
+            version=row.version,
+            number=row.number,
+        )
+        for row in rows
+    ]

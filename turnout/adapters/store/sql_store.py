@@ -1,0 +1,175 @@
+"""The store: each method one transaction, the statements in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from turnout.adapters.store import attempts, changes, deliveries, outbox, pruning, reports, runs
+from turnout.adapters.store.database import Database, Synchronous
+from turnout.adapters.store.instants import micros, micros_or_none
+from turnout.adapters.store.outbox import LogWriter
+from turnout.core.ports import (
+    AttemptRow,
+    Commit,
+    Delivery,
+    OutboxRow,
+    ReportRow,
+    RunRow,
+    StoredEvent,
+)
+from turnout.core.run import Run
+
+
+def open_store(
+    url: str, *, embedded: bool, synchronous: Synchronous = "FULL", busy_timeout: float = 10.0
+) -> SqlStore:
+    """A store over a database that `turnout.adapters.store.schema.migrate` has made.
+
+    ``embedded``: the outbox is the log, and what is committed is at once on the bus; otherwise rows wait for a
+    producer. Nothing is opened before the first use, so it may be called before a fork.
+    Raises: PermanentError for a URL of another kind.
+    """
+    database = Database(url, synchronous=synchronous, busy_timeout=busy_timeout)
+    if not embedded:
+        return SqlStore(database, None)
+    from turnout.adapters.embedded_log.log import EmbeddedLog
+
+    return SqlStore(database, EmbeddedLog(database))
+
+
+class SqlStore:
+    """``log``: where the records of a change go within its transaction; None: they wait in the outbox.
+
+    Every method raises TransientError when the database is away, locked or full.
+    """
+
+    def __init__(self, database: Database, log: LogWriter | None) -> None:
+        self.database = database
+        self.log = log
+
+    # --- orchestration --------------------------------------------------------------------------
+
+    def seen(self, message: str) -> bool:
+        with self.database.read() as connection:
+            return runs.seen(connection, message)
+
+    def load(self, run: str) -> Run | None:
+        with self.database.read() as connection:
+            return runs.load(connection, run)
+
+    def commit(self, change: Commit) -> Sequence[OutboxRow]:
+        with self.database.write() as connection:
+            pending = changes.write(connection, change, self.log)
+        if self.log is not None and change.records:
+            self.log.announce(change.records)
+        return pending
+
+    def unpublished(
+        self, run: str = "", limit: int = 500, older_than: datetime | None = None
+    ) -> Sequence[OutboxRow]:
+        with self.database.read() as connection:
+            return outbox.unpublished(connection, run, limit, micros_or_none(older_than))
+
+    def mark_published(self, rows: Sequence[int], at: datetime) -> None:
+        if rows:
+            with self.database.write() as connection:
+                outbox.mark_published(connection, rows, micros(at))
+
+    def heartbeat(self, attempt: str, at: datetime, lease_until: datetime) -> None:  # noqa: ARG002 — the port's
+        with self.database.write() as connection:
+            attempts.heartbeat(connection, attempt, lease_until)
+
+    def last_heard(self, attempts_: Collection[str]) -> Mapping[str, datetime]:
+        with self.database.read() as connection:
+            return attempts.leases(connection, attempts_)
+
+    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        with self.database.read() as connection:
+            return attempts.due(connection, now, limit)
+
+    def next_due(self) -> datetime | None:
+        with self.database.read() as connection:
+            return attempts.next_due(connection)
+
+    def group_runs(self, project: str, group: str) -> Sequence[RunRow]:
+        with self.database.read() as connection:
+            return runs.of_group(connection, project, group)
+
+    def previous_outcome(self, project: str, branch: str, before: str) -> str:
+        with self.database.read() as connection:
+            return runs.previous_outcome(connection, project, branch, before)
+
+    # --- recovery: the transport has lost what was on it ------------------------------------------
+
+    def unfinished_launches(self, before: datetime, limit: int = 500) -> Sequence[AttemptRow]:
+        """Attempts launched before then that have not started: `Orchestrator.resend` sends their tasks again."""
+        with self.database.read() as connection:
+            return attempts.launched_before(connection, before, limit)
+
+    def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
+        """The triggers of deliveries received before then that the orchestrator has never answered; to be published
+        again as they are: their envelope ids are the same, and so is what they make."""
+        with self.database.read() as connection:
+            return deliveries.unanswered(connection, before, limit)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]:
+        with self.database.read() as connection:
+            return runs.history(connection, run, after)
+
+    def runs(
+        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
+    ) -> Sequence[RunRow]:
+        with self.database.read() as connection:
+            return runs.newest(
+                connection, limit=limit, before=before, project=project, branch=branch, status=status
+            )
+
+    def find_runs(self, prefix: str) -> Sequence[RunRow]:
+        """Also by number: ``12``, ``#12`` or ``owner/name#12``."""
+        with self.database.read() as connection:
+            return runs.find(connection, prefix)
+
+    def attempts(self, run: str) -> Sequence[AttemptRow]:
+        """Those that have not finished, the oldest first. The lease of one that has none is its launch deadline."""
+        with self.database.read() as connection:
+            return attempts.of_run(connection, run)
+
+    # --- the webhook's ledger ---------------------------------------------------------------------
+
+    def receive(self, delivery: Delivery) -> Delivery:
+        with self.database.write() as connection:
+            return deliveries.receive(connection, delivery)
+
+    def update_delivery(self, delivery: Delivery) -> None:
+        """What the orchestrator found out is never overwritten by what the webhook knew before."""
+        with self.database.write() as connection:
+            deliveries.save(connection, delivery)
+
+    def deliveries(self, *, limit: int = 50, repository: str = "") -> Sequence[Delivery]:
+        with self.database.read() as connection:
+            return deliveries.newest(connection, limit, repository)
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def reserve_report(self, report: ReportRow) -> ReportRow | None:
+        with self.database.write() as connection:
+            return reports.reserve(connection, report)
+
+    def record_report(self, report: ReportRow) -> None:
+        with self.database.write() as connection:
+            reports.record(connection, report)
+
+    def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None:
+        with self.database.read() as connection:
+            return reports.find(connection, run, channel, fact)
+
+    # --- housekeeping -----------------------------------------------------------------------------
+
+    def prune(self, now: datetime) -> int:
+        return pruning.prune(self.database, now)
+
+    def close(self) -> None:
+        self.database.close()

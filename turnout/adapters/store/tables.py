@@ -1,0 +1,267 @@
+"""The tables, the same in SQLite and PostgreSQL. What a migration made last is what stands here; a test compares them.
+
+Times are microseconds since the epoch. Every index answers one query of the store, so that no cost grows with history;
+partial ones hold only what is still open. The embedded log has no table of its own for records: the outbox is the log.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData()
+
+ID = String().with_variant(String(collation="C"), "postgresql")
+"""Compared byte by byte, so that a prefix is a range."""
+SERIAL = BigInteger().with_variant(Integer, "sqlite")
+INSTANT = BigInteger()
+
+inbox = Table(
+    "inbox",
+    METADATA,
+    Column("message", ID, primary_key=True),
+    Column("run", ID, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Index("inbox_at", "at"),
+    sqlite_with_rowid=False,
+)
+
+projects = Table(
+    "projects",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("runs", Integer, nullable=False),
+)
+"""``runs``: how many there are, which is the number of the newest one."""
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("seq", SERIAL, primary_key=True),
+    Column("id", ID, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("repository", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("sha", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("finished_at", INSTANT),
+    Column("group_name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("due_at", INSTANT),
+    Column("state", Text, nullable=False),
+    UniqueConstraint("id", name="runs_id"),
+    UniqueConstraint("project", "number", name="runs_project_number"),
+    Index("runs_number", "number"),
+    Index("runs_project", "project", "seq"),
+    Index("runs_branch", "branch", "seq"),
+    Index("runs_project_branch", "project", "branch", "seq"),
+    Index(
+        "runs_open",
+        "status",
+        "seq",
+        sqlite_where=text("finished_at IS NULL"),
+        postgresql_where=text("finished_at IS NULL"),
+    ),
+    Index(
+        "runs_group",
+        "project",
+        "group_name",
+        "seq",
+        sqlite_where=text("finished_at IS NULL"),
+        postgresql_where=text("finished_at IS NULL"),
+    ),
+    Index(
+        "runs_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+)
+"""``seq`` is the order of creation. ``state`` is the run as `turnout.core.run.dump` gives it: a load is one row."""
+
+events = Table(
+    "events",
+    METADATA,
+    Column("run", ID, ForeignKey("runs.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("at", INSTANT, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("run", ID, ForeignKey("runs.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("launched_at", INSTANT, nullable=False),
+    Column("launch_deadline", INSTANT, nullable=False),
+    Column("lease_until", INSTANT),
+    Column("finished_at", INSTANT),
+    Index(
+        "attempts_open",
+        "run",
+        sqlite_where=text("finished_at IS NULL"),
+        postgresql_where=text("finished_at IS NULL"),
+    ),
+    Index(
+        "attempts_lease",
+        "lease_until",
+        sqlite_where=text("lease_until IS NOT NULL"),
+        postgresql_where=text("lease_until IS NOT NULL"),
+    ),
+    Index(
+        "attempts_launched",
+        "launched_at",
+        sqlite_where=text("status = 'launched'"),
+        postgresql_where=text("status = 'launched'"),
+    ),
+)
+"""``lease_until`` is empty before the first lease, and again once the attempt has finished."""
+
+outbox = Table(
+    "outbox",
+    METADATA,
+    Column("id", SERIAL, primary_key=True),
+    Column("run", ID, nullable=False),
+    Column("topic", ID, nullable=False),
+    Column("partition_no", Integer),
+    Column("offset_no", BigInteger),
+    Column("record_key", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("published_at", INSTANT),
+    Index(
+        "outbox_log",
+        "topic",
+        "partition_no",
+        "offset_no",
+        unique=True,
+        sqlite_where=text("partition_no IS NOT NULL"),
+        postgresql_where=text("partition_no IS NOT NULL"),
+    ),
+    Index(
+        "outbox_unpublished",
+        "id",
+        sqlite_where=text("published_at IS NULL"),
+        postgresql_where=text("published_at IS NULL"),
+    ),
+    Index(
+        "outbox_unpublished_run",
+        "run",
+        "id",
+        sqlite_where=text("published_at IS NULL"),
+        postgresql_where=text("published_at IS NULL"),
+    ),
+    Index(
+        "outbox_sent",
+        "published_at",
+        sqlite_where=text("published_at IS NOT NULL AND partition_no IS NULL"),
+        postgresql_where=text("published_at IS NOT NULL AND partition_no IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+"""A row with a partition and an offset is a record of the embedded log; one without was, or will be, sent to Kafka."""
+
+log_heads = Table(
+    "log_heads",
+    METADATA,
+    Column("topic", ID, primary_key=True),
+    Column("partition_no", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+log_groups = Table(
+    "log_groups",
+    METADATA,
+    Column("name", ID, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+)
+"""``generation`` grows whenever a member joins, leaves or is given up."""
+
+log_members = Table(
+    "log_members",
+    METADATA,
+    Column("group_name", ID, primary_key=True),
+    Column("member", ID, primary_key=True),
+    Column("session", ID, nullable=False),
+    Column("topics", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("heard_at", INSTANT, nullable=False),
+    UniqueConstraint("session", name="log_members_session"),
+)
+"""``session`` tells one process from the next of the same name; ``host``, ``pid`` and ``started`` find the process."""
+
+log_positions = Table(
+    "log_positions",
+    METADATA,
+    Column("group_name", ID, primary_key=True),
+    Column("topic", ID, primary_key=True),
+    Column("partition_no", Integer, primary_key=True),
+    Column("committed", BigInteger, nullable=False),
+    Column("owner", ID, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+)
+"""``owner`` is a session, empty: nobody's. ``epoch`` grows whenever the owner changes."""
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("seq", SERIAL, primary_key=True),
+    Column("source", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("repository", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("received_at", INSTANT, nullable=False),
+    Column("run", ID, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", ID, nullable=False),
+    Column("trigger_row", BigInteger),
+    UniqueConstraint("source", "id", name="deliveries_id"),
+    Index("deliveries_repository", "repository", "seq"),
+    Index(
+        "deliveries_unanswered",
+        "received_at",
+        sqlite_where=text("status = 'published'"),
+        postgresql_where=text("status = 'published'"),
+    ),
+)
+"""``trigger_row``: the outbox row of the message it became."""
+
+reports = Table(
+    "reports",
+    METADATA,
+    Column("run", ID, primary_key=True),
+    Column("channel", ID, primary_key=True),
+    Column("fact", ID, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
