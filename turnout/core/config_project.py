@@ -18,6 +18,7 @@ from turnout.core.config_types import (
     Configured,
     Cores,
     Duration,
+    Empty,
     Flag,
     Globs,
     Name,
@@ -123,6 +124,16 @@ class EnvironmentConfig(Configured):
     secrets: Secrets = Field(default={}, description="Secrets of its stages; they win over the project's.")
 
 
+def _empty(value: object) -> object:
+    """``staging:`` alone is an environment without rules."""
+    return {} if value is None else value
+
+
+Environment = Annotated[
+    EnvironmentConfig, BeforeValidator(_empty, json_schema_input_type=EnvironmentConfig | Empty)
+]
+
+
 class ForksConfig(Configured):
     """Pull requests from forks. They use the base branch's pipeline and never get secrets or reach environments."""
 
@@ -175,10 +186,6 @@ class CacheConfig(Configured):
     )
 
 
-def _empty(value: object) -> object:
-    return {} if value is None else value
-
-
 class ProjectConfig(Configured):
     """A repository that Turnout serves, with the operator's rules for it."""
 
@@ -194,7 +201,7 @@ class ProjectConfig(Configured):
     secrets: Secrets = Field(
         default={}, description="Secrets that stages may ask for, and where the server finds them."
     )
-    environments: dict[Name, Annotated[EnvironmentConfig, BeforeValidator(_empty)]] = Field(
+    environments: dict[Name, Environment] = Field(
         default={}, description="Where stages may deploy to; none given: any name is taken."
     )
     forks: ForksConfig = Field(default=ForksConfig(), description="Pull requests from forks.")

@@ -21,6 +21,7 @@ from turnout.core.config_types import (
     People,
     Refused,
     Size,
+    Text,
     Variable,
     Variables,
     Whole,
@@ -137,7 +138,7 @@ Matrix = Annotated[
         Variable,
         Annotated[
             tuple[Annotated[str, AfterValidator(_check_cell)], ...],
-            BeforeValidator(listed, json_schema_input_type=list[str | int | float | bool] | str),
+            BeforeValidator(listed, json_schema_input_type=list[Text] | Text),
             AfterValidator(some),
             AfterValidator(unique),
         ],
@@ -191,7 +192,7 @@ class StageConfig(Configured):
         default=ResourcesConfig(), description="What an attempt may use at most."
     )
     network: Flag = Field(default=False, description="Whether its tools may use the network.")
-    env: dict[Variable, str] = Field(default={}, description="Environment variables for its tools.")
+    env: dict[Variable, Text] = Field(default={}, description="Environment variables for its tools.")
     secrets: Variables = Field(
         default=(), description="Names of secrets that its tools get as environment variables."
     )

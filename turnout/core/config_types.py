@@ -163,10 +163,13 @@ Address = Annotated[str, AfterValidator(_ADDRESS)]
 Glob = Annotated[str, AfterValidator(globs.check_pattern)]
 Schedule = Annotated[str, AfterValidator(cron.check_schedule)]
 
+Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+"""Under a key of `turnout.core.document.TEXT_UNDER`: text, whatever it looks like."""
+
 _SHORT = BeforeValidator(listed, json_schema_input_type=str | list[str])
 _ONCE = AfterValidator(unique)
 
-Globs = Annotated[tuple[Glob, ...], _SHORT, _ONCE]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(listed, json_schema_input_type=Text | list[Text]), _ONCE]
 Names = Annotated[tuple[Name, ...], _SHORT, _ONCE]
 Variables = Annotated[tuple[Variable, ...], _SHORT, _ONCE]
 People = Annotated[tuple[Person, ...], _SHORT, _ONCE]

@@ -53,7 +53,14 @@ def planned_stage(
         environment=environment,
         approval=approval,
         rollback=stage.name if stage.rollback is True else stage.rollback or "",
-        notes=(*_unknown(stage, change), *cut_retries, *cut_timeout, *cut_resources, *withheld, *merged),
+        notes=(
+            *_unknown(stage, change, verdict),
+            *cut_retries,
+            *cut_timeout,
+            *cut_resources,
+            *withheld,
+            *merged,
+        ),
     )
 
 
@@ -107,8 +114,8 @@ def _options(stage: StageConfig, project: ProjectConfig) -> dict[str, object]:
     return dict(stage.options)
 
 
-def _unknown(stage: StageConfig, change: Change) -> Iterable[str]:
-    if stage.when and stage.when.paths and change.paths is None:
+def _unknown(stage: StageConfig, change: Change, verdict: Verdict) -> Iterable[str]:
+    if verdict.holds and stage.when and stage.when.paths and change.paths is None:
         yield "which files changed is not known, so `when.paths` holds"
 
 

@@ -19,6 +19,13 @@ from turnout.core.model import ChangeKind
 
 _MARKER = re.compile(r"\[(?:skip ci|ci skip|no ci|turnout skip)\]", re.IGNORECASE)
 _SHOWN = 5
+_A = {
+    ChangeKind.PUSH: "a push",
+    ChangeKind.PULL_REQUEST: "a pull request",
+    ChangeKind.TAG: "a tag",
+    ChangeKind.MANUAL: "a manual run",
+    ChangeKind.SCHEDULE: "a scheduled run",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,9 @@ def triggered(on: Triggers, change: Change) -> Verdict:
         if marker:
             return Verdict(False, f"the commit message says {marker}; leave that out to run")
     if kind.value not in on.events:
-        listed = ", ".join(on.events)
-        return Verdict(
-            False, f"`on` lists {listed}; this is a {kind.value}: add `{kind.value}: {{}}` to run for it"
-        )
+        added = 'schedule: "0 3 * * *"' if kind is ChangeKind.SCHEDULE else f"{kind.value}: {{}}"
+        saw = f"`on` lists {', '.join(on.events)}; this is {_A[kind]}"
+        return Verdict(False, f"{saw}: add `{added}` to run for it")
     match kind:
         case ChangeKind.PUSH:
             assert on.push is not None
@@ -90,8 +96,8 @@ def _when(when: When, change: Change, environment: str) -> Iterator[Verdict]:
         if change.kind in when.event:
             yield Verdict(True, f"`when.event` lists {change.kind.value}")
         else:
-            kind = change.kind.value
-            yield Verdict(False, f"`when.event` lists {listed}; this is a {kind}: add `{kind}` to run for it")
+            saw = f"`when.event` lists {listed}; this is {_A[change.kind]}"
+            yield Verdict(False, f"{saw}: add `{change.kind.value}` to run for it")
     if when.branch:
         if change.fork:
             reason = f"`when.branch` lists {_some(when.branch)}; the branch of a fork never counts"
@@ -151,7 +157,8 @@ def _pattern(rule: str, patterns: Sequence[str], name: str, saw: str) -> Verdict
     if name and match_any(patterns, name):
         return Verdict(True, f"`{rule}` lists {_some(patterns)}; {saw} {name}")
     if not name:
-        return Verdict(False, f"`{rule}` lists {_some(patterns)}; there is none here")
+        noun = "tag" if "tag" in rule else "branch"
+        return Verdict(False, f"`{rule}` lists {_some(patterns)}; this change has no {noun}")
     return Verdict(False, f"`{rule}` lists {_some(patterns)}; {saw} {name}: add a pattern for it to run")
 
 
