@@ -16,6 +16,7 @@ from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS
 class MemoryHarness:
     topic = AGENT_RESULTS
     other = AGENT_REPORT
+    group = "group"
     patience = 5.0
 
     def __init__(self) -> None:

@@ -26,11 +26,14 @@ Partition = tuple[str, int]
 class BusHarness(Protocol):
     """One log, empty at the start of the test. ``topic`` and ``other`` have at least four partitions each.
 
+    ``group`` is the name of a consumer group that nobody else uses.
+
     ``patience``: seconds within which a dead member's partitions surely have moved.
     """
 
     topic: str
     other: str
+    group: str
     patience: float
 
     def open(self) -> Bus:
@@ -103,10 +106,10 @@ class BusContract:
         made: list[Consumer] = []
 
         def make(
-            group: str = "group", topics: Sequence[str] = (), member: str = "", fresh: bool = False
+            group: str = "", topics: Sequence[str] = (), member: str = "", fresh: bool = False
         ) -> Reading:
             of = harness.open() if fresh else bus
-            made.append(of.consumer(group, topics or [harness.topic], member=member))
+            made.append(of.consumer(group or harness.group, topics or [harness.topic], member=member))
             return Reading(made[-1])
 
         yield make
@@ -244,8 +247,8 @@ class BusContract:
         self, harness: BusHarness, bus: Bus, join: Callable[..., Reading]
     ) -> None:
         self.publish(bus, records(harness.topic, keys(10)))
-        first = join("first").count(10, harness.patience)
-        second = join("second").count(10, harness.patience)
+        first = join(f"{harness.group}-first").count(10, harness.patience)
+        second = join(f"{harness.group}-second").count(10, harness.patience)
         assert {each.record.value for each in first} == {each.record.value for each in second}
 
     def test_one_consumer_reads_several_topics(
@@ -282,13 +285,13 @@ class BusContract:
         self, harness: BusHarness, bus: Bus, join: Callable[..., Reading]
     ) -> None:
         self.publish(bus, records(harness.topic, keys(12)))
-        assert sum(bus.lag("nobody", [harness.topic]).values()) == 12
+        assert sum(bus.lag(f"{harness.group}-nobody", [harness.topic]).values()) == 12
         reading = join()
         reading.count(12, harness.patience)
-        assert sum(bus.lag("group", [harness.topic]).values()) == 12
+        assert sum(bus.lag(harness.group, [harness.topic]).values()) == 12
         some = [each for each in reading.seen if each.partition == reading.seen[0].partition]
         reading.consumer.commit(reading.after(*some))
-        lag = bus.lag("group", [harness.topic])
+        lag = bus.lag(harness.group, [harness.topic])
         assert lag[(harness.topic, some[0].partition)] == 0
         assert sum(lag.values()) == 12 - len(some)
 
@@ -357,7 +360,7 @@ class BusContract:
         one.until(lambda: one.consumer.assignment() < held, harness.patience, [two])
         with pytest.raises(Rebalanced):
             one.consumer.commit(one.after(*one.seen))
-        assert sum(bus.lag("group", [harness.topic]).values()) == 20
+        assert sum(bus.lag(harness.group, [harness.topic]).values()) == 20
 
     def test_a_member_that_its_restart_has_replaced_can_commit_nothing(
         self, harness: BusHarness, bus: Bus, join: Callable[..., Reading]
@@ -369,9 +372,9 @@ class BusContract:
         new.count(1, harness.patience)
         with pytest.raises(Rebalanced):
             old.consumer.commit(old.after(*old.seen))
-        assert sum(bus.lag("group", [harness.topic]).values()) == 1
+        assert sum(bus.lag(harness.group, [harness.topic]).values()) == 1
         new.consumer.commit(new.after(*new.seen))
-        assert sum(bus.lag("group", [harness.topic]).values()) == 0
+        assert sum(bus.lag(harness.group, [harness.topic]).values()) == 0
 
     def test_nothing_is_owned_before_the_first_poll_and_after_the_end(
         self, harness: BusHarness, join: Callable[..., Reading]
