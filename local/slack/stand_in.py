@@ -1,0 +1,188 @@
+"""Slack's Web API on this machine, and its channels in the terminal: ``python local/slack/stand_in.py --port 8075``.
+
+Under ``/control/`` it answers tests in other processes: ``GET /control/messages``, ``GET /control/calls``, and
+``POST /control/faults`` with the fields of `local.slack.faults.Fault` as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+if __package__ in (None, ""):  # started as a file: its checkout is where `local` is found
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from local.slack.faults import Answer, Fault
+from local.slack.workspace import Workspace
+
+LARGEST_BODY = 4_000_000
+HOST = "127.0.0.1"
+
+
+class StandIn:
+    """A workspace behind HTTP, served while the context is open. ``port`` 0: any free one."""
+
+    def __init__(self, workspace: Workspace | None = None, *, port: int = 0) -> None:
+        self.workspace = workspace if workspace is not None else Workspace()
+        self._server = _Server((HOST, port), self.workspace)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._server.server_address[1]}"
+
+    @property
+    def base_url(self) -> str:
+        """For slack-sdk, and for TURNOUT_SLACK_BASE_URL."""
+        return f"{self.url}/api/"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], workspace: Workspace) -> None:
+        super().__init__(address, _Handler)
+        self.workspace = workspace
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > LARGEST_BODY:
+            self._answer(Answer({"ok": False, "error": "request_too_large"}, 413))
+            return
+        self._serve(self.rfile.read(length))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: every call is kept in the workspace."""
+
+    def _serve(self, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        folder, _, name = parts.path.strip("/").partition("/")
+        try:
+            arguments = dict(parse_qsl(parts.query)) | self._arguments(body)
+        except ValueError:
+            self._answer(Answer({"ok": False, "error": "invalid_json"}))
+            return
+        if folder == "control":
+            self._answer(_control(self.server.workspace, name, arguments))
+        elif folder == "api":
+            given = str(arguments.pop("token", ""))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ") or given
+            self._answer(self.server.workspace.call(name, arguments, token))
+        else:
+            self._answer(Answer({"ok": False, "error": "not_found"}, 404))
+
+    def _arguments(self, body: bytes) -> dict[str, Any]:
+        """JSON, or a form whose blocks and metadata are JSON text. Raises: ValueError."""
+        if not body:
+            return {}
+        if "json" in self.headers.get("Content-Type", ""):
+            found = json.loads(body)
+            if not isinstance(found, dict):
+                raise ValueError("expected an object")
+            return found
+        form: dict[str, Any] = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        for name in ("blocks", "metadata"):
+            if name in form:
+                form[name] = json.loads(form[name])
+        return form
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.drop:
+            self.close_connection = True
+            return
+        content = json.dumps(answer.body).encode()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _control(workspace: Workspace, name: str, arguments: dict[str, Any]) -> Answer:
+    match name:
+        case "messages":
+            return Answer(
+                {"ok": True, "channels": {each: _threads(workspace, each) for each in workspace.channels()}}
+            )
+        case "calls":
+            return Answer({"ok": True, "calls": [asdict(each) for each in list(workspace.calls)]})
+        case "faults":
+            try:
+                workspace.fail(Fault(**arguments))
+            except TypeError as error:
+                return Answer({"ok": False, "error": str(error)}, 400)
+            return Answer({"ok": True})
+        case _:
+            return Answer({"ok": False, "error": "not_found"}, 404)
+
+
+def _threads(workspace: Workspace, channel: str) -> list[dict[str, Any]]:
+    return [
+        each | {"replies": workspace.replies(channel, each["ts"])} for each in workspace.messages(channel)
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="local/slack/stand_in.py",
+        description="A stand-in for Slack: what is posted to it is shown here.",
+    )
+    parser.add_argument("--port", type=int, default=8075, help="on 127.0.0.1; 0: any free one (default 8075)")
+    parser.add_argument(
+        "--channel",
+        action="append",
+        metavar="NAME",
+        help="a channel that exists; may be repeated (default: any)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="don't show messages")
+    asked = parser.parse_args(arguments)
+    workspace = Workspace(asked.channel)
+    if not asked.quiet:
+        from local.slack.terminal import Screen
+
+        workspace.watchers.append(Screen().show)
+    with StandIn(workspace, port=asked.port) as running:
+        print(
+            f"Slack stand-in ready: TURNOUT_SLACK_TOKEN=xoxb-local TURNOUT_SLACK_BASE_URL={running.base_url}",
+            flush=True,
+        )
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("stopped")
+
+
+if __name__ == "__main__":
+    main()
