@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from local.kafka import broker
 from local.postgres import server
@@ -20,6 +21,10 @@ REAL_FIXTURES = frozenset({"kafka_broker", "postgres", "postgres_database"})
 KAFKA = "TURNOUT_TEST_KAFKA"
 DATABASE = "TURNOUT_TEST_DATABASE_URL"
 KEPT = frozenset({REQUIRED, KAFKA, DATABASE})
+
+# No deadlines: they measure the machine. In CI the same examples each time: a gate must not be a lottery.
+settings.register_profile("turnout", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.load_profile("turnout")
 
 
 class RunningKafka(Protocol):

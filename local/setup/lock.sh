@@ -4,10 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+keep=(--upgrade)
+[ -z "${UPGRADE+set}" ] || keep=()
 for name in requirements requirements-dev; do
     env -u PIP_FIND_LINKS -u UV_FIND_LINKS .venv/bin/uv pip compile --quiet --system-certs \
         --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-        ${UPGRADE---upgrade} --custom-compile-command 'make lock' \
+        ${keep[@]+"${keep[@]}"} --custom-compile-command 'make lock' \
         --output-file "$name.txt" "$name.in"
 done
 if grep -nE '://|^--' requirements.txt requirements-dev.txt; then
