@@ -1,0 +1,111 @@
+"""A real git repository with a real push to it, and GitHub's payload for that push."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SAMPLE = Path(__file__).resolve().parents[1] / "sample"
+REPOSITORY = "acme/shop"
+AUTHOR = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
+COMMITTER = {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """``remote``: the bare repository that was pushed to. ``payload``: the webhook's body, raw."""
+
+    remote: Path
+    before: str
+    after: str
+    payload: bytes
+
+
+def push_sample(folder: Path) -> Pushed:
+    """Make ``folder/shop.git``, with the sample as it was and a commit on top of it."""
+    work, remote = folder / "shop", folder / "shop.git"
+    for each in (work, remote):
+        if each.exists():
+            shutil.rmtree(each)
+    folder.mkdir(parents=True, exist_ok=True)
+    _git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+    _git(folder, "clone", "--quiet", str(remote), str(work))
+    shutil.copytree(
+        SAMPLE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
+    _git(work, "checkout", "--quiet", "-B", "main")
+    _commit(work, "Sell tea")
+    _git(work, "push", "--quiet", "origin", "main")
+    before = _git(work, "rev-parse", "HEAD")
+    feed = work / "src" / "shop" / "feed.py"
+    feed.write_text(feed.read_text().replace('"cup": 1200', '"cup": 1250'))
+    _commit(work, "Raise the price of cups")
+    _git(work, "push", "--quiet", "origin", "main")
+    after = _git(work, "rev-parse", "HEAD")
+    return Pushed(remote, before, after, json.dumps(_payload(work, before, after)).encode())
+
+
+def _payload(work: Path, before: str, after: str) -> dict[str, Any]:
+    """The fields of GitHub's push event, as its documentation describes them."""
+    author = {"name": "Ada", "email": "ada@example.org", "username": "ada"}
+    url = f"https://github.com/{REPOSITORY}"
+    head = {
+        "id": after,
+        "tree_id": _git(work, "rev-parse", "HEAD^{tree}"),
+        "distinct": True,
+        "message": _git(work, "log", "-1", "--format=%B"),
+        "timestamp": _git(work, "log", "-1", "--format=%cI"),
+        "url": f"{url}/commit/{after}",
+        "author": author,
+        "committer": author,
+        "added": [],
+        "removed": [],
+        "modified": _git(work, "diff", "--name-only", before, after).splitlines(),
+    }
+    return {
+        "ref": "refs/heads/main",
+        "before": before,
+        "after": after,
+        "created": False,
+        "deleted": False,
+        "forced": False,
+        "compare": f"{url}/compare/{before[:12]}...{after[:12]}",
+        "commits": [head],
+        "head_commit": head,
+        "repository": {
+            "id": 1,
+            "name": "shop",
+            "full_name": REPOSITORY,
+            "private": False,
+            "fork": False,
+            "html_url": url,
+            "clone_url": f"{url}.git",
+            "default_branch": "main",
+        },
+        "pusher": {"name": "ada", "email": "ada@example.org"},
+        "sender": {"login": "ada", "id": 2, "type": "User"},
+    }
+
+
+def _commit(work: Path, message: str) -> None:
+    _git(work, "add", "--all")
+    _git(work, "commit", "--quiet", "--allow-empty", "-m", message)
+
+
+def _git(at: Path, *arguments: str) -> str:
+    """Raises: subprocess.CalledProcessError."""
+    env = os.environ | AUTHOR | COMMITTER | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(
+        ["git", "-c", "commit.gpgsign=false", *arguments],
+        cwd=at,
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
