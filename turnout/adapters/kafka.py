@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka import KafkaProducer, TopicPartition, errors
 from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.protocol.consumer import OffsetSpec
@@ -18,6 +18,7 @@ from turnout.adapters.kafka_client import connect, translate
 from turnout.adapters.kafka_consumer import KafkaGroupConsumer, KafkaTail
 from turnout.adapters.kafka_producer import PRODUCER_OPTIONS, KafkaBusProducer
 from turnout.adapters.kafka_settings import KafkaSettings
+from turnout.adapters.kafka_waking import WakingConsumer
 from turnout.core.errors import TransientError
 from turnout.core.topics import TOPICS, Topic
 
@@ -72,14 +73,14 @@ class KafkaBus:
             "max_poll_interval_ms": int(MAX_SILENCE * 1000),
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
         }
-        client = connect(self._settings, KafkaConsumer, self._options() | options)
+        client = connect(self._settings, WakingConsumer, self._options() | options)
         with self._closing_on_failure(client, f"subscribing to {', '.join(topics)}"):
             for topic in topics:  # a member that leads the group must know them all before it shares them out
                 self._numbers(topic, client.partitions_for_topic(topic))
         return KafkaGroupConsumer(client, topics, self._leaver(group, member) if member else None)
 
     def tail(self, topics: Sequence[str], *, from_start: bool = False) -> KafkaTail:
-        client = connect(self._settings, KafkaConsumer, self._options() | CONSUMER_OPTIONS)
+        client = connect(self._settings, WakingConsumer, self._options() | CONSUMER_OPTIONS)
         with self._closing_on_failure(client, f"reading the ends of {', '.join(topics)}"):
             partitions = [
                 TopicPartition(topic, number)

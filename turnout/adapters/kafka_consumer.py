@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, TopicPartition, errors
-from kafka.structs import MemberState, OffsetAndMetadata
+from kafka.structs import OffsetAndMetadata
 
 from turnout.adapters.kafka_client import translate
+from turnout.adapters.kafka_waking import WakingConsumer
 from turnout.core.envelope import Received, Record
 from turnout.core.errors import PermanentError, Rebalanced, TransientError
 from turnout.core.ports import Position
@@ -20,28 +20,27 @@ log = logging.getLogger(__name__)
 
 Partition = tuple[str, int]
 
-SLICE = 0.05
-"""Seconds after which a waiting poll looks up: kafka-python has no public way to wake one."""
+SLICE = 0.25
+"""Seconds after which a waiting poll looks whether there is something new to ask the brokers for."""
 COMMIT_TIMEOUT = 5.0
+LEAVE_TIMEOUT = 2.0
 
 
 class KafkaReader:
-    """``client`` is a KafkaConsumer of kafka-python that this reader owns."""
+    """Owns ``client``, and reads with it."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: WakingConsumer) -> None:
         self._client = client
-        self._woken = threading.Event()
         self._closed = False
         self._owned: frozenset[Partition] = frozenset()
 
     def poll(self, timeout: float, max_records: int = 100) -> Sequence[Received]:
         deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            batch, over = self._once(min(max(left, 0.0), SLICE), max_records)
-            if batch or over or left <= 0 or self._woken.is_set():
-                self._woken.clear()
-                return batch
+        batch, over = self._once(0.0, max_records)
+        if not batch and not over and timeout > 0 and not self._client.woken:
+            batch = self._wait(deadline, max_records)
+        self._client.rest()
+        return batch
 
     def pause(self, partitions: Collection[Partition]) -> None:
         self._client.pause(*self._present(partitions))
@@ -53,7 +52,18 @@ class KafkaReader:
         return self._owned
 
     def wake(self) -> None:
-        self._woken.set()
+        self._client.wake()
+
+    def _wait(self, deadline: float, max_records: int) -> Sequence[Received]:
+        self._client.arm()
+        try:
+            while True:
+                left = deadline - time.monotonic()
+                batch, over = self._once(min(max(left, 0.0), SLICE), max_records)
+                if batch or over or left <= 0 or self._client.woken:
+                    return batch
+        finally:
+            self._client.disarm()
 
     def _once(self, timeout: float, max_records: int) -> tuple[Sequence[Received], bool]:
         """What came within ``timeout``, and whether the caller must look at the assignment before it goes on."""
@@ -63,7 +73,7 @@ class KafkaReader:
         if self._closed:
             raise PermanentError("this consumer is closed", "ask the bus for another one")
         try:
-            found = self._client.poll(timeout_ms=int(timeout * 1000), max_records=max_records)
+            found = self._client.step(timeout, max_records)
         except errors.KafkaError as error:
             raise translate(error, "reading from Kafka") from error
         return [_received(each) for batch in found.values() for each in batch]
@@ -76,7 +86,7 @@ class KafkaReader:
 class KafkaTail(KafkaReader):
     """``client`` has been given its partitions and positions."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: WakingConsumer) -> None:
         super().__init__(client)
         self._owned = _pairs(client.assignment())
 
@@ -97,7 +107,9 @@ class KafkaGroupConsumer(KafkaReader):
     partition whose log has begun anew.
     """
 
-    def __init__(self, client: Any, topics: Sequence[str], leave: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, client: WakingConsumer, topics: Sequence[str], leave: Callable[[str], None] | None
+    ) -> None:
         """``leave`` takes a named member (by its member id) out of the group; None: the member has no name."""
         super().__init__(client)
         self._leave = leave
@@ -132,7 +144,7 @@ class KafkaGroupConsumer(KafkaReader):
         self._owned = frozenset()
         member = self._client.group_metadata().member_id
         try:
-            self._client.close(autocommit=False, timeout_ms=int(COMMIT_TIMEOUT * 1000))
+            self._client.close(autocommit=False, timeout_ms=int(LEAVE_TIMEOUT * 1000))
         except errors.KafkaError as error:
             log.warning("leaving the group failed, the session will run out instead: %s", error)
         if self._leave is not None and member and not self._fenced:
@@ -144,7 +156,6 @@ class KafkaGroupConsumer(KafkaReader):
             self._owned = _pairs(self._client.assignment())
             return batch, False
         fetched = self._fetch(timeout, max_records)
-        self._finish_joining()
         for each in fetched:
             partition = (each.record.topic, each.partition)
             if each.offset < self._following.get(partition, 0):
@@ -173,15 +184,6 @@ class KafkaGroupConsumer(KafkaReader):
                 self._fenced = True
                 return self._fetch(timeout, max_records)
             raise TransientError(error.message) from error
-
-    def _finish_joining(self) -> None:
-        """Make the next poll go on with a join that this one ran out of time for.
-
-        kafka-python forgets one that was caused by new metadata: it takes the metadata as settled once the
-        join is under way, and then waits for nothing, without heartbeats, until the broker has given it up.
-        """
-        if self._client.group_metadata().state is MemberState.REBALANCING:
-            self._client._coordinator.request_rejoin()
 
 
 class _Losses(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is not typed
