@@ -1,0 +1,145 @@
+"""Masks secrets in a stream of bytes, in the forms in which tools let them out, wherever the stream is cut.
+
+Forms: as it is; base64 (also URL-safe, at all three alignments, also wrapped into lines); URL-encoded; JSON-escaped;
+each line of a secret of several lines. A form shorter than `SHORTEST` characters is not looked for, because masking
+``42`` would make every log unreadable: `Masker.unmasked` names the secrets that stay visible for that reason.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, quote_plus
+
+MASK = b"***"
+SHORTEST = 4  # characters
+_WRAPS = (57, 48)  # bytes that make one line of base64: 76 characters in MIME and base64(1), 64 in PEM
+
+
+def forms(secret: str) -> frozenset[bytes]:
+    """Everything that is to be masked because of one secret."""
+    found: set[bytes] = set()
+    for text in {secret, secret.strip(), *_lines(secret)}:
+        raw = text.encode("utf-8", "surrogateescape")
+        if len(text) < SHORTEST:
+            continue
+        found |= {raw, *_base64(raw), *_url_encoded(raw), *_json_escaped(text)}
+    return frozenset(form for form in found if len(form) >= SHORTEST)
+
+
+def _lines(secret: str) -> list[str]:
+    return [line.strip() for line in secret.splitlines()] if len(secret.splitlines()) > 1 else []
+
+
+def _base64(raw: bytes) -> set[bytes]:
+    """The characters that the secret alone decides, wherever it begins in what was encoded."""
+    found = {base64.b64encode(raw).rstrip(b"=")}
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw).rstrip(b"=")
+        found.add(encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
+    for size in _WRAPS:
+        found |= {base64.b64encode(raw[at : at + size]).rstrip(b"=") for at in range(0, len(raw), size)}
+    found = {each for each in found if len(each) >= SHORTEST}
+    return found | {each.translate(bytes.maketrans(b"+/", b"-_")) for each in found}
+
+
+def _url_encoded(raw: bytes) -> set[bytes]:
+    encoded = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="/:@!$&'()*+,;=")}
+    lower = {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in encoded}
+    return {each.encode() for each in encoded | lower}
+
+
+def _json_escaped(text: str) -> set[bytes]:
+    found: set[bytes] = set()
+    for ascii_only in (True, False):
+        escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        found |= {each.encode("utf-8", "surrogateescape") for each in (escaped, escaped.replace("/", "\\/"))}
+    return found
+
+
+class Masker:
+    """Feed it a stream piece by piece; what comes out holds no form of a secret.
+
+    It holds back no more than the end of the stream that could be the beginning of a form.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """``secrets``: name to value."""
+        self.unmasked = tuple(
+            sorted(name for name, value in secrets.items() if value and len(value.strip()) < SHORTEST)
+        )
+        self._forms = tuple(
+            sorted({form for value in secrets.values() for form in forms(value)}, key=len, reverse=True)
+        )
+        self._held = b""
+        self._covered = 0  # so many bytes at the start of what is held are masked already
+
+    def feed(self, piece: bytes) -> bytes:
+        text = self._held + piece
+        if not self._forms:
+            return text
+        cut = self._beginning(text)
+        shown, covered = self._mask(text, cut)
+        self._held, self._covered = text[cut:], covered
+        return shown
+
+    def finish(self) -> bytes:
+        """What was held back: the stream has ended, so no form can begin in it any more."""
+        shown, _ = self._mask(self._held, len(self._held))
+        self._held, self._covered = b"", 0
+        return shown
+
+    def text(self, whole: str) -> str:
+        """A text that is no part of the stream, masked."""
+        apart = object.__new__(Masker)
+        apart._forms, apart._held, apart._covered = self._forms, b"", 0
+        raw = whole.encode("utf-8", "surrogateescape")
+        return (apart.feed(raw) + apart.finish()).decode("utf-8", "replace")
+
+    def _beginning(self, text: bytes) -> int:
+        """Where the earliest end of ``text`` begins that is a beginning of some form."""
+        earliest = len(text)
+        for form in self._forms:
+            at = max(0, len(text) - len(form) + 1)
+            while (at := text.find(form[:1], at, earliest)) >= 0:
+                if form.startswith(text[at:]):
+                    earliest = at
+                    break
+                at += 1
+        return earliest
+
+    def _mask(self, text: bytes, cut: int) -> tuple[bytes, int]:
+        """``text`` up to ``cut``, masked; and how much after the cut belongs to a match that began before it."""
+        spans = _merged(self._matches(text), self._covered)
+        shown: list[bytes] = []
+        at = covered = 0
+        for start, end in spans:
+            if start >= cut:
+                break
+            shown.append(text[at:start])
+            if start > 0 or not self._covered:
+                shown.append(MASK)
+            at = min(end, cut)
+            covered = max(0, end - cut)
+        shown.append(text[at:cut])
+        return b"".join(shown), covered
+
+    def _matches(self, text: bytes) -> Iterable[tuple[int, int]]:
+        for form in self._forms:
+            at = text.find(form)
+            while at >= 0:
+                yield at, at + len(form)
+                at = text.find(form, at + 1)
+
+
+def _merged(spans: Iterable[tuple[int, int]], covered: int) -> list[tuple[int, int]]:
+    """Overlapping spans made one, in order; the first ``covered`` bytes are a span, too."""
+    merged: list[tuple[int, int]] = [(0, covered)] if covered else []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
