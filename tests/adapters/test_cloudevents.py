@@ -1,0 +1,133 @@
+"""Records become the HTTP requests that Knative's KafkaSource would send, and envelopes again at the function."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from cloudevents.http import CloudEvent, from_http
+
+from turnout.adapters.cloudevents import from_cloud_event, to_http
+from turnout.core.envelope import Envelope, Received, Record
+from turnout.core.errors import InvalidEnvelope
+
+ENVELOPE = Envelope(
+    id="6d0f",
+    type="turnout.run.requested",
+    source="turnout/webhook",
+    data={"branch": "main", "title": "Grüße"},
+    time=datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC),
+    subject="octo/shop",
+    extensions={"traceparent": "00-ab-cd-01"},
+)
+
+
+def received(record: Record) -> Received:
+    return Received(record, partition=3, offset=41, timestamp=1772368205.25)
+
+
+def test_a_cloud_event_keeps_its_attributes_its_data_and_its_key() -> None:
+    record = ENVELOPE.to_record("pipeline.events", "octo/shop")
+    headers, body = to_http(received(record))
+    assert body == record.value
+    assert headers == {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": "6d0f",
+        "ce-type": "turnout.run.requested",
+        "ce-source": "turnout/webhook",
+        "ce-time": "2026-03-01T12:30:05Z",
+        "ce-subject": "octo/shop",
+        "ce-traceparent": "00-ab-cd-01",
+        "ce-partitionkey": "octo/shop",
+    }
+
+
+def test_a_function_gets_the_envelope_that_was_published() -> None:
+    headers, body = to_http(received(ENVELOPE.to_record("pipeline.events", "octo/shop")))
+    envelope = from_cloud_event(from_http(headers, body))
+    assert envelope.data == ENVELOPE.data
+    assert (envelope.id, envelope.type, envelope.time) == (ENVELOPE.id, ENVELOPE.type, ENVELOPE.time)
+    assert envelope.extensions == {"traceparent": "00-ab-cd-01", "partitionkey": "octo/shop"}
+
+
+@pytest.mark.parametrize("key", ["naïve branch", "100%", 'say "so"', "日本", "a\r\nx-evil: 1"])
+def test_a_key_of_any_characters_travels_in_a_header(key: str) -> None:
+    headers, body = to_http(received(ENVELOPE.to_record("agent.results", key)))
+    assert headers["ce-partitionkey"].isascii()
+    assert not set(headers["ce-partitionkey"]) & set(' "\r\n')
+    assert from_cloud_event(from_http(headers, body)).extensions["partitionkey"] == key
+
+
+def test_an_event_without_a_time_stays_without() -> None:
+    plain = Envelope(id="1", type="t", source="s", data={})
+    headers, _ = to_http(received(plain.to_record("agent.results", "k")))
+    assert "ce-time" not in headers
+
+
+def test_the_same_record_makes_the_same_request() -> None:
+    for record in (ENVELOPE.to_record("agent.results", "k"), Record("agent.results", "k", b"raw")):
+        assert to_http(received(record)) == to_http(received(record))
+
+
+def test_a_record_that_is_no_cloud_event_is_wrapped_as_knative_does() -> None:
+    record = Record(
+        "orders", "k1", b"\x00\x01", (("X-Trace.Id", b"abc"), ("content-type", b"application/octet-stream"))
+    )
+    headers, body = to_http(received(record), source="/apis/v1/namespaces/ci/kafkasources/dispatch")
+    assert body == b"\x00\x01"
+    assert headers == {
+        "content-type": "application/octet-stream",
+        "ce-specversion": "1.0",
+        "ce-id": "partition:3/offset:41",
+        "ce-type": "dev.knative.kafka.event",
+        "ce-source": "/apis/v1/namespaces/ci/kafkasources/dispatch#orders",
+        "ce-subject": "partition:3#41",
+        "ce-time": "2026-03-01T12:30:05.250000Z",
+        "ce-key": "k1",
+        "ce-kafkaheaderxtraceid": "abc",
+    }
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("ce_specversion", b"1.0"), ("ce_id", b"1")),
+        (("ce_specversion", b"9.9"), ("ce_id", b"1"), ("ce_source", b"s"), ("ce_type", b"t")),
+        (("ce_specversion", b"1.0"), ("ce_id", b"\xff"), ("ce_source", b"s"), ("ce_type", b"t")),
+        (("content-type", b"application/cloudevents+json"),),
+    ],
+)
+def test_a_broken_cloud_event_is_wrapped_too(headers: tuple[tuple[str, bytes], ...]) -> None:
+    sent, body = to_http(received(Record("orders", "", b"{", headers)))
+    assert sent["ce-type"] == "dev.knative.kafka.event"
+    assert "ce-key" not in sent
+    assert body == b"{"
+
+
+def test_a_structured_cloud_event_is_sent_in_binary_mode() -> None:
+    content = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {"a": 1}, "colour": "red"}
+    headers = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+    sent, body = to_http(received(Record("orders", "k", json.dumps(content).encode(), headers)))
+    assert json.loads(body) == {"a": 1}
+    assert sent == {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": "1",
+        "ce-source": "s",
+        "ce-type": "t",
+        "ce-colour": "red",
+        "ce-partitionkey": "k",
+    }
+
+
+@pytest.mark.parametrize("data", [None, [1, 2], "text", b"\xff\xfe", 7])
+def test_data_that_is_no_object_is_refused(data: object) -> None:
+    with pytest.raises(InvalidEnvelope, match="data"):
+        from_cloud_event(CloudEvent({"id": "1", "source": "s", "type": "t"}, data))
+
+
+def test_a_missing_attribute_is_named() -> None:
+    with pytest.raises(InvalidEnvelope, match="id: missing"):
+        from_cloud_event(CloudEvent({"id": "", "source": "s", "type": "t"}, {}))
