@@ -26,7 +26,7 @@ _OLD_MESSAGES = text("SELECT message FROM inbox WHERE at < :before ORDER BY at L
 _FORGET_MESSAGES = delete(inbox).where(inbox.c.message.in_(bindparam("gone", expanding=True)))
 _SENT = text(
     "SELECT id, topic, published_at FROM outbox WHERE partition_no IS NULL AND published_at IS NOT NULL"
-    " AND published_at < :before AND published_at >= :after ORDER BY published_at LIMIT :batch"
+    " AND published_at < :before AND (published_at, id) > (:after, :after_id) ORDER BY published_at, id LIMIT :batch"
 )
 _FORGET_RECORDS = delete(outbox).where(outbox.c.id.in_(bindparam("gone", expanding=True)))
 _HEADS = text("SELECT topic, partition_no FROM log_heads")
@@ -61,16 +61,16 @@ def _prune_inbox(database: Database, before: int) -> int:
 
 def _prune_sent(database: Database, now: int) -> int:
     """Topics differ in their retention: those kept longer are passed over on the way."""
-    removed, after = 0, 0
-    before = now - min(_RETENTION.values())
+    removed = 0
+    asked = {"before": now - min(_RETENTION.values()), "after": 0, "after_id": 0, "batch": BATCH}
     while True:
         with database.read() as connection:
-            rows = list(connection.execute(_SENT, {"before": before, "after": after, "batch": BATCH}))
+            rows = list(connection.execute(_SENT, asked))
         gone = [id for id, topic, published in rows if published < now - _RETENTION.get(topic, _DEFAULT)]
         removed += _forget(database, gone)
         if len(rows) < BATCH:
             return removed
-        after = max(int(rows[-1][2]), after + 1)
+        asked |= {"after": int(rows[-1].published_at), "after_id": int(rows[-1].id)}
 
 
 def _prune_log(database: Database, now: int) -> int:

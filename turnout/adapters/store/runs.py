@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, select, text
+from sqlalchemy import Connection, Row, bindparam, select, text
 
 from turnout.adapters.store.database import scalar
+from turnout.adapters.store.finding import MOST_FOUND, wanted
 from turnout.adapters.store.instants import instant, instant_or_none
 from turnout.adapters.store.projection import OPEN_STATUSES
 from turnout.adapters.store.tables import events, runs
@@ -16,7 +16,6 @@ from turnout.core import events as e
 from turnout.core import run as r
 from turnout.core.ports import RunRow, StoredEvent
 
-MOST_FOUND = 10
 _LISTED = (
     runs.c.id,
     runs.c.project,
@@ -53,8 +52,6 @@ _PREVIOUS = text(
     " AND finished_at IS NOT NULL ORDER BY seq DESC LIMIT 1"
 )
 _NEVER = 2**62
-_NUMBERED = re.compile(r"(?:(?P<project>.*)#)?(?P<number>[0-9]{1,7})")
-_BEGINNING = re.compile(r"[0-9a-f-]{1,36}")
 
 
 def seen(connection: Connection, message: str) -> bool:
@@ -91,14 +88,21 @@ def newest(
     return _rows(connection.execute(statement.limit(limit)))
 
 
-def find(connection: Connection, wanted: str) -> Sequence[RunRow]:
-    """``latest``, a number (``12``, ``#12``, ``owner/name#12``), or the beginning of an id."""
-    if wanted == "latest":
+def find(connection: Connection, given: str) -> Sequence[RunRow]:
+    asked = wanted(given)
+    if asked is None:
+        return []
+    if asked.latest:
         return newest(connection, limit=1, before="", project="", branch="", status="")
-    if condition := _named(wanted):
-        statement = select(*_LISTED).where(condition).order_by(runs.c.seq.desc()).limit(MOST_FOUND)
-        return _rows(connection.execute(statement))
-    return []
+    statement = select(*_LISTED).order_by(runs.c.seq.desc()).limit(MOST_FOUND)
+    if asked.beginning:
+        end = asked.beginning + "~"  # after every character of an id
+        statement = statement.where(runs.c.id >= asked.beginning, runs.c.id < end)
+    else:
+        statement = statement.where(runs.c.number == asked.number)
+        if asked.project:
+            statement = statement.where(runs.c.project == asked.project)
+    return _rows(connection.execute(statement))
 
 
 def of_group(connection: Connection, project: str, group: str) -> Sequence[RunRow]:
@@ -108,16 +112,6 @@ def of_group(connection: Connection, project: str, group: str) -> Sequence[RunRo
 def previous_outcome(connection: Connection, project: str, branch: str, before: str) -> str:
     seq = _seq(connection, before)
     return str(scalar(connection, _PREVIOUS, project=project, branch=branch, seq=seq) or "")
-
-
-def _named(wanted: str) -> ColumnElement[bool] | None:
-    if match := _NUMBERED.fullmatch(wanted):
-        number = runs.c.number == int(match["number"])
-        return and_(number, runs.c.project == match["project"]) if match["project"] else number
-    beginning = wanted.lower()
-    if _BEGINNING.fullmatch(beginning):
-        return and_(runs.c.id >= beginning, runs.c.id < beginning + "~")  # after every character of an id
-    return None
 
 
 def _seq(connection: Connection, run: str) -> int:

@@ -179,6 +179,7 @@ outbox = Table(
     Index(
         "outbox_sent",
         "published_at",
+        "id",
         sqlite_where=text("published_at IS NOT NULL AND partition_no IS NULL"),
         postgresql_where=text("published_at IS NOT NULL AND partition_no IS NULL"),
     ),

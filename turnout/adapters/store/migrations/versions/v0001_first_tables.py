@@ -114,7 +114,10 @@ def upgrade() -> None:
         **only("partition_no IS NOT NULL"),
     )
     op.create_index(
-        "outbox_sent", "outbox", ["published_at"], **only("published_at IS NOT NULL AND partition_no IS NULL")
+        "outbox_sent",
+        "outbox",
+        ["published_at", "id"],
+        **only("published_at IS NOT NULL AND partition_no IS NULL"),
     )
     op.create_index("outbox_unpublished", "outbox", ["id"], **only("published_at IS NULL"))
     op.create_index("outbox_unpublished_run", "outbox", ["run", "id"], **only("published_at IS NULL"))

@@ -1,0 +1,313 @@
+"""The store in one process: the same answers as the database's, with nothing that outlives the process.
+
+For fast tests, and for a simulator: no clock and no chance, so the same calls give the same answers; as an object of
+its own it survives the deaths of the processes that a simulator plays. Records wait to be published, as on Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import RLock
+
+from turnout.adapters.store.finding import MOST_FOUND, wanted
+from turnout.adapters.store.ledger import may_follow, merged
+from turnout.adapters.store.projection import (
+    AttemptState,
+    check,
+    run_row,
+    storable,
+    touched_attempts,
+)
+from turnout.core.errors import Conflict, Duplicate
+from turnout.core.ports import (
+    AttemptRow,
+    Commit,
+    Delivery,
+    OutboxRow,
+    ReportRow,
+    RunRow,
+    StoredEvent,
+)
+from turnout.core.run import Run
+from turnout.core.topics import DAY, TOPICS
+
+_INBOX_KEPT = timedelta(days=14)
+_RETENTION = {each.name: timedelta(seconds=each.retention) for each in TOPICS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    row: OutboxRow
+    created_at: datetime
+    published_at: datetime | None = None
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._inbox: dict[str, datetime] = {}
+        self._runs: dict[str, Run] = {}  # in the order of creation
+        self._numbers: dict[str, int] = {}
+        self._projects: dict[str, int] = {}
+        self._due: dict[str, datetime] = {}
+        self._events: dict[str, list[StoredEvent]] = {}
+        self._attempts: dict[str, AttemptState] = {}
+        self._leases: dict[str, datetime] = {}
+        self._outbox: dict[int, _Row] = {}
+        self._written = 0
+        self._deliveries: dict[tuple[str, str], Delivery] = {}
+        self._triggers: dict[tuple[str, str], int] = {}
+        self._reports: dict[tuple[str, str, str], ReportRow] = {}
+
+    # --- orchestration --------------------------------------------------------------------------
+
+    def seen(self, message: str) -> bool:
+        with self._lock:
+            return message in self._inbox
+
+    def load(self, run: str) -> Run | None:
+        with self._lock:
+            return self._runs.get(run)
+
+    def commit(self, change: Commit) -> Sequence[OutboxRow]:
+        with self._lock:
+            self._check(change)
+            if change.inbox:
+                self._inbox[change.inbox] = change.at
+            if change.run is not None:
+                self._write_run(change, change.run)
+            for attempt, until in change.leases.items():
+                if attempt in self._attempts and self._attempts[attempt].finished_at is None:
+                    self._leases[attempt] = until
+            rows = [self._keep(change, number) for number in range(len(change.records))]
+            if change.delivery is not None:
+                self._save(change.delivery)
+                if rows and change.run is None:
+                    self._triggers[(change.delivery.source, change.delivery.id)] = rows[0].id
+            return rows
+
+    def unpublished(
+        self, run: str = "", limit: int = 500, older_than: datetime | None = None
+    ) -> Sequence[OutboxRow]:
+        with self._lock:
+            return [
+                each.row
+                for each in self._outbox.values()
+                if each.published_at is None
+                and run in ("", each.row.run)
+                and (older_than is None or each.created_at < older_than)
+            ][:limit]
+
+    def mark_published(self, rows: Sequence[int], at: datetime) -> None:
+        with self._lock:
+            for id in rows:
+                if id in self._outbox and self._outbox[id].published_at is None:
+                    self._outbox[id] = replace(self._outbox[id], published_at=at)
+
+    def heartbeat(self, attempt: str, at: datetime, lease_until: datetime) -> None:  # noqa: ARG002 — the port's
+        with self._lock:
+            known = self._attempts.get(attempt)
+            if known is not None and known.status == "started":
+                self._leases[attempt] = max(lease_until, self._leases.get(attempt, lease_until))
+
+    def last_heard(self, attempts: Collection[str]) -> Mapping[str, datetime]:
+        with self._lock:
+            return {each: self._leases[each] for each in attempts if each in self._leases}
+
+    def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
+        with self._lock:
+            runs = ((at, run) for run, at in self._due.items() if at <= now)
+            lost = ((at, self._attempts[each].run) for each, at in self._leases.items() if at <= now)
+            return list(dict.fromkeys(run for _, run in sorted([*runs, *lost])))[:limit]
+
+    def next_due(self) -> datetime | None:
+        with self._lock:
+            return min([*self._due.values(), *self._leases.values()], default=None)
+
+    def group_runs(self, project: str, group: str) -> Sequence[RunRow]:
+        with self._lock:
+            open_ = (self._row(run) for run in self._runs.values() if not run.finished)
+            return [row for row in open_ if row.project == project and row.group == group]
+
+    def previous_outcome(self, project: str, branch: str, before: str) -> str:
+        with self._lock:
+            found = self._newest(before)
+            ended = (row for row in found if row.project == project and row.branch == branch)
+            return next((row.outcome for row in ended if row.finished_at is not None), "")
+
+    # --- recovery -------------------------------------------------------------------------------
+
+    def unfinished_launches(self, before: datetime, limit: int = 500) -> Sequence[AttemptRow]:
+        """Attempts launched before then that have not started."""
+        with self._lock:
+            waiting = [each for each in self._attempts.values() if each.status == "launched"]
+            old = [each for each in waiting if each.launched_at < before]
+            return [self._attempt_row(each) for each in sorted(old, key=lambda each: each.launched_at)][
+                :limit
+            ]
+
+    def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
+        """The triggers of deliveries received before then that the orchestrator has never answered."""
+        with self._lock:
+            silent = [
+                self._triggers[key]
+                for key, each in self._deliveries.items()
+                if each.status == "published" and each.received_at < before and key in self._triggers
+            ]
+            return [self._outbox[id].row for id in sorted(silent) if id in self._outbox][:limit]
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]:
+        with self._lock:
+            return self._events.get(run, [])[after:]
+
+    def runs(
+        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
+    ) -> Sequence[RunRow]:
+        with self._lock:
+            return [
+                row
+                for row in self._newest(before)
+                if project in ("", row.project) and branch in ("", row.branch) and status in ("", row.status)
+            ][:limit]
+
+    def find_runs(self, prefix: str) -> Sequence[RunRow]:
+        with self._lock:
+            asked, newest = wanted(prefix), self._newest("")
+            if asked is None:
+                return []
+            if asked.latest:
+                return newest[:1]
+            if asked.beginning:
+                found = [row for row in newest if row.id.startswith(asked.beginning)]
+            else:
+                numbered = (row for row in newest if row.number == asked.number)
+                found = [row for row in numbered if asked.project in ("", row.project)]
+            return found[:MOST_FOUND]
+
+    def attempts(self, run: str) -> Sequence[AttemptRow]:
+        with self._lock:
+            mine = [each for each in self._attempts.values() if each.run == run and each.finished_at is None]
+            return [
+                self._attempt_row(each) for each in sorted(mine, key=lambda each: (each.launched_at, each.id))
+            ]
+
+    # --- the webhook's ledger ---------------------------------------------------------------------
+
+    def receive(self, delivery: Delivery) -> Delivery:
+        with self._lock:
+            may_follow(delivery.status)
+            return self._deliveries.setdefault((delivery.source, delivery.id), delivery)
+
+    def update_delivery(self, delivery: Delivery) -> None:
+        with self._lock:
+            self._save(delivery)
+
+    def deliveries(self, *, limit: int = 50, repository: str = "") -> Sequence[Delivery]:
+        with self._lock:
+            newest = reversed(self._deliveries.values())
+            return [each for each in newest if repository in ("", each.repository)][:limit]
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def reserve_report(self, report: ReportRow) -> ReportRow | None:
+        with self._lock:
+            known = self._reports.get((report.run, report.channel, report.fact))
+            if known is None:
+                self.record_report(report)
+            return known
+
+    def record_report(self, report: ReportRow) -> None:
+        with self._lock:
+            self._reports[(report.run, report.channel, report.fact)] = report
+
+    def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None:
+        with self._lock:
+            return self._reports.get((run, channel, fact))
+
+    # --- housekeeping -----------------------------------------------------------------------------
+
+    def prune(self, now: datetime) -> int:
+        with self._lock:
+            messages = [each for each, at in self._inbox.items() if at < now - _INBOX_KEPT]
+            for message in messages:
+                del self._inbox[message]
+            sent = [
+                id
+                for id, each in self._outbox.items()
+                if each.published_at is not None
+                and each.published_at
+                < now - _RETENTION.get(each.row.record.topic, timedelta(seconds=7 * DAY))
+            ]
+            for id in sent:
+                del self._outbox[id]
+            return len(messages) + len(sent)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    # --- the lock is held ---------------------------------------------------------------------------
+
+    def _check(self, change: Commit) -> None:
+        check(change)
+        if change.inbox in self._inbox:
+            raise Duplicate(f"message {change.inbox} has been handled before")
+        if change.run is not None:
+            known = self._runs.get(change.run.id)
+            if (known.version if known else 0) != change.expected:
+                raise Conflict(f"run {change.run.id} is not at version {change.expected} any more")
+        if change.delivery is not None:
+            may_follow(change.delivery.status)
+
+    def _write_run(self, change: Commit, run: Run) -> None:
+        if run.id not in self._runs:
+            project = storable(run.project)
+            self._projects[project] = self._numbers[run.id] = self._projects.get(project, 0) + 1
+        self._runs[run.id] = run
+        if change.due_at is None:
+            self._due.pop(run.id, None)
+        else:
+            self._due[run.id] = change.due_at
+        log = self._events.setdefault(run.id, [])
+        for event in change.events:
+            log.append(StoredEvent(run.id, len(log) + 1, change.at, event))
+        for each in touched_attempts(run, change.events):
+            self._attempts[each.id] = each
+            if each.finished_at is not None:
+                self._leases.pop(each.id, None)
+
+    def _keep(self, change: Commit, number: int) -> OutboxRow:
+        self._written += 1
+        run = change.run.id if change.run else ""
+        row = OutboxRow(self._written, run, change.records[number])
+        self._outbox[row.id] = _Row(row, change.at)
+        return row
+
+    def _save(self, delivery: Delivery) -> None:
+        may_follow(delivery.status)
+        key = (delivery.source, delivery.id)
+        known = self._deliveries.get(key)
+        self._deliveries[key] = delivery if known is None else merged(known, delivery)
+
+    def _row(self, run: Run) -> RunRow:
+        return run_row(run, self._numbers[run.id])
+
+    def _newest(self, before: str) -> list[RunRow]:
+        """All runs, or those made before one of them; of one that isn't here, all."""
+        ids = list(self._runs)
+        older = ids[: ids.index(before)] if before in self._runs else ids
+        return [self._row(self._runs[id]) for id in reversed(older)]
+
+    def _attempt_row(self, each: AttemptState) -> AttemptRow:
+        return AttemptRow(
+            id=each.id,
+            run=each.run,
+            task=each.task,
+            agent=each.agent,
+            number=each.number,
+            status=each.status,
+            lease_until=self._leases.get(each.id, each.launch_deadline),
+        )
