@@ -218,22 +218,15 @@ def _hand_on(folder: Path, *, ours: bool) -> list[Controller]:
     A group with processes of its own cannot hand controllers on (the rule of "no internal processes"). A group
     that is ours is made free: its processes move to a group of theirs below it.
     """
-    offered = (folder / "cgroup.controllers").read_text().split()
+    offered = _words(folder / "cgroup.controllers")
+    control = folder / "cgroup.subtree_control"
     wanted = [name for name in CONTROLLERS if name in offered]
     for name in wanted:
-        if name in (folder / "cgroup.subtree_control").read_text().split():
+        if name in _words(control) or _try_write(control, f"+{name}"):
             continue
-        try:
-            _write(folder / "cgroup.subtree_control", f"+{name}")
-        except OSError:
-            if not ours or not _move_out(folder):
-                break
-            try:
-                _write(folder / "cgroup.subtree_control", f"+{name}")
-            except OSError:
-                break
-    handed_on = (folder / "cgroup.subtree_control").read_text().split()
-    return [name for name in wanted if name in handed_on]
+        if ours and _move_out(folder):
+            _try_write(control, f"+{name}")
+    return [name for name in wanted if name in _words(control)]
 
 
 def _move_out(folder: Path) -> bool:
@@ -273,6 +266,21 @@ def _can_make(folder: Path) -> bool:
     try:
         probe.mkdir(exist_ok=True)
         probe.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []  # not there, or not ours to read: nothing can be had from it
+
+
+def _try_write(path: Path, value: str) -> bool:
+    try:
+        _write(path, value)
     except OSError:
         return False
     return True

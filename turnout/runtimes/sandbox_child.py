@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         owner: int  # -1: stay who we are
         rlimits: list[tuple[int, int]]
         groups: list[str]  # folders of the control group, one a hierarchy
+        private: str  # a folder to be removed when nobody else will; "" for none
 
 
 OPTIONS_FD = 8  # bubblewrap reads its options here (--args)

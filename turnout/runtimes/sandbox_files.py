@@ -71,7 +71,7 @@ def _give(descriptor: int, held: os.stat_result, owner: int) -> None:
         os.chown(f"/proc/self/fd/{descriptor}", owner, owner)
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: str | Path) -> None:
     """Remove a folder that tools wrote to, also where they made folders read-only (Go's module cache does).
 
     A path that does not exist is no error. Raises: OSError for what is not ours to remove.
@@ -90,6 +90,6 @@ def remove_tree(path: Path) -> None:
         if remove in (os.rmdir, os.unlink):
             remove(name)
         else:
-            remove_tree(Path(name))
+            remove_tree(name)
 
     shutil.rmtree(path, onerror=unlock)

@@ -126,9 +126,12 @@ def kill_group(folders: list[str], deadline: float) -> set[int]:
     """Kill every process in these control groups (one group, seen in several hierarchies); what is left.
 
     Version 2 has one file for it. In version 1, and before Linux 5.14, forking is forbidden first, so that
-    no process escapes between the list and the signal.
+    no process escapes between the list and the signal. The limit on the processor goes first of all: a killed
+    process has to run once more to end.
     """
     for folder in folders:
+        _write(f"{folder}/cpu.max", "max")
+        _write(f"{folder}/cpu.cfs_quota_us", "-1")
         if not _write(f"{folder}/cgroup.kill", "1"):
             _write(f"{folder}/pids.max", "0")
     while left := members(folders):

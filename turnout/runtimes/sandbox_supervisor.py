@@ -230,4 +230,8 @@ def clean_up(plan: Plan, alone: bool) -> set[int]:
         left |= kill_below(deadline)
     if alone:
         remove_group(plan["groups"], time.monotonic() + 1.0)
+        if plan["private"]:
+            from turnout.runtimes.sandbox_files import remove_tree
+
+            remove_tree(plan["private"])
     return left
