@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
@@ -119,7 +120,7 @@ def _expected(kind: str, context: Mapping[str, Any], got: object) -> tuple[str, 
         case "tuple_type" | "list_type":
             return "a list", ""
         case "enum" | "literal_error":
-            names = [name.strip(" '") for name in context["expected"].replace(" or ", ", ").split(",")]
+            names = re.findall(r"'([^']*)'", context["expected"])
             return f"one of {', '.join(names)}", nearest(got, names) if isinstance(got, str) else ""
         case "greater_than_equal":
             return f"at least {context['ge']}", ""

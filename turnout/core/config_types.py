@@ -51,7 +51,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like ``name``; empty where none is."""
     if len(name) > _LONGEST_NAME:
         return ""
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.55)
     return f"did you mean `{found[0]}`?" if found else ""
 
 
