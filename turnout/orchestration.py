@@ -116,11 +116,14 @@ class Orchestrator:
     def resend(self, run: str) -> int:
         """Send again the tasks of attempts that were launched and have not started: the topics may have been wiped.
 
-        Same envelope ids as before: an agent that has them already drops them. The number of tasks sent.
+        Same envelope ids as before: an agent that has them already drops them. The number of tasks sent; none where the
+        outbox is the log, since there they can't be lost.
         """
         state = self.store.load(run)
         if state is None:
             raise NotFound(f"no run {run}")
+        if self.producer is None:
+            return 0
         waiting = [
             task_request(state, task.current.id, self._sign)
             for _, task in state.tasks()
@@ -132,6 +135,10 @@ class Orchestrator:
         )
         self._publish(rows)
         return len(waiting)
+
+    def republish(self, rows: Sequence[OutboxRow]) -> int:
+        """Send records again that nobody has answered. Where the outbox is the log they are still there."""
+        return self._publish(rows) if self.producer is not None else 0
 
     # --- one message, one transaction ---------------------------------------------------------
 

@@ -9,6 +9,11 @@ from turnout.core.ports import Clock, Store
 from turnout.orchestration import Orchestrator
 
 PRUNE_EVERY = timedelta(minutes=10)
+RECOVER_EVERY = timedelta(minutes=1)
+LOST_TRIGGER_AFTER = timedelta(minutes=2)
+LOST_TASK_AFTER = timedelta(minutes=5)
+"""How long something on the bus may go unanswered before it is sent again: the topics may have been wiped, and the
+store is the truth. Sending again is harmless, since ids stay the same and receivers deduplicate."""
 
 
 @dataclass
@@ -19,15 +24,25 @@ class Sweeper:
     store: Store
     clock: Clock
     _pruned_at: datetime | None = field(default=None, init=False)
+    _recovered_at: datetime | None = field(default=None, init=False)
 
     def sweep(self) -> dict[str, int]:
-        """``done``: overdue runs looked at and records published; ``pruned``: old rows removed.
+        """``done``: overdue runs looked at and records published; ``resent``: records sent again; ``pruned``: old rows
+        removed.
 
         Raises: TransientError (the store or the broker is away; call again).
         """
-        done = self.orchestrator.sweep()
         now = self.clock.now()
-        if self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY:
-            return {"done": done, "pruned": 0}
-        self._pruned_at = now
-        return {"done": done, "pruned": self.store.prune(now)}
+        counts = {"done": self.orchestrator.sweep(), "resent": 0, "pruned": 0}
+        if self._recovered_at is None or now - self._recovered_at >= RECOVER_EVERY:
+            self._recovered_at = now
+            counts["resent"] = self._recover(now)
+        if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
+            self._pruned_at = now
+            counts["pruned"] = self.store.prune(now)
+        return counts
+
+    def _recover(self, now: datetime) -> int:
+        sent = self.orchestrator.republish(self.store.unanswered(now - LOST_TRIGGER_AFTER))
+        waiting = self.store.unfinished_launches(now - LOST_TASK_AFTER)
+        return sent + sum(self.orchestrator.resend(run) for run in dict.fromkeys(row.run for row in waiting))

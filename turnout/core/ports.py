@@ -260,6 +260,14 @@ class Store(Protocol):
         """The outcome of the newest finished run on the branch that was created before run ``before``; empty: none."""
         ...
 
+    def unfinished_launches(self, before: datetime, limit: int = 500) -> Sequence[AttemptRow]:
+        """Attempts launched before then that have not started, oldest first: their task may be lost."""
+        ...
+
+    def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
+        """Triggers published before then that nobody has handled: they may have been lost on the way."""
+        ...
+
     # reading
     def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
 
