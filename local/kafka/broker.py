@@ -114,8 +114,14 @@ def fetch_jars() -> Path:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as made:
         fetched = Path(made) / "jars"
         done = subprocess.run(
-            [maven, "--batch-mode", "--quiet", "--strict-checksums", "--file", str(POM)]
-            + ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"],
+            [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never"]
+            + [
+                "--file",
+                str(POM),
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                f"-DoutputDirectory={fetched}",
+            ],
             capture_output=True,
             text=True,
             check=False,
