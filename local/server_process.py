@@ -202,10 +202,10 @@ class LocalServer(ABC):
         Raises: PermanentError when a program is missing, with what installs it; TransientError when it could
         not be fetched; ServerFailed when the server did not come up.
         """
+        if self._port_was_asked and not self.running:
+            refuse_taken_port(self.port, self.what)
         if self._process is None:
             self._process = self._prepare()
-        if self._port_was_asked and not self._process.running:
-            refuse_taken_port(self.port, self.what)
         self._process.start(self._ready_within)
 
     def stop(self) -> None:

@@ -114,14 +114,8 @@ def fetch_jars() -> Path:
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as made:
         fetched = Path(made) / "jars"
         done = subprocess.run(
-            [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never"]
-            + [
-                "--file",
-                str(POM),
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-                f"-DoutputDirectory={fetched}",
-            ],
+            [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", f"--file={POM}"]
+            + ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"],
             capture_output=True,
             text=True,
             check=False,
