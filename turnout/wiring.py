@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
     from turnout.adapters.git_snapshot import Snapshot
     from turnout.adapters.mirror import Mirrors
-    from turnout.adapters.store import SqlStore
+    from turnout.adapters.store.sql_store import SqlStore
     from turnout.commanding import Commands
     from turnout.core.ports import Bus, Producer
     from turnout.launching import JobRuntime, Launcher
@@ -54,7 +54,7 @@ class Wiring:
 
     @cached_property
     def store(self) -> SqlStore:
-        from turnout.adapters.store import open_store
+        from turnout.adapters.store.sql_store import open_store
 
         return open_store(
             self.settings.store_url,
@@ -65,9 +65,9 @@ class Wiring:
     @cached_property
     def bus(self) -> Bus:
         if self.settings.embedded:
-            from turnout.adapters.embedded_log import EmbeddedBus
+            from turnout.adapters.embedded_log.bus import EmbeddedBus
 
-            return EmbeddedBus(self.store)
+            return EmbeddedBus(self.store.database, session_timeout=self.settings.session_timeout)
         return self._kafka()
 
     def _kafka(self) -> Bus:
@@ -85,7 +85,7 @@ class Wiring:
                 ca_file=s.kafka_ca_file,
                 token_provider="google" if s.kafka_sasl_mechanism == "OAUTHBEARER" else "",
                 replication_factor=s.kafka_replication_factor,
-                session_timeout=s.kafka_session_timeout,
+                session_timeout=s.session_timeout,
             )
         )
 
@@ -186,7 +186,7 @@ class Wiring:
         from turnout.adapters.slack import SlackChat
         from turnout.reporting.slack_channel import SlackChannel
 
-        chat = SlackChat(token, self.settings.slack_base_url)
+        chat = SlackChat(token, base_url=self.settings.slack_base_url)
         return SlackChannel(chat, self.settings.slack_channel, self.settings.console_url)
 
     def _email(self) -> Channel:
@@ -195,10 +195,10 @@ class Wiring:
         url = self.settings.smtp_url.get_secret_value()
         if not url:
             return Unconfigured("email", "set TURNOUT_SMTP_URL")
-        from turnout.adapters.smtp import SmtpMailer
+        from turnout.adapters.smtp import SmtpMailer, read_smtp_url
         from turnout.reporting.email_channel import EmailChannel
 
-        return EmailChannel(SmtpMailer(url), self.settings.mail_from, self.settings.console_url)
+        return EmailChannel(SmtpMailer(read_smtp_url(url)), self.settings.mail_from, self.settings.console_url)
 
     # --- what agents and planning share --------------------------------------------------------------
 
@@ -242,7 +242,11 @@ class Wiring:
     def sandbox(self) -> Sandbox:
         from turnout.runtimes.sandbox import detect
 
-        return detect(self.settings.sandbox)
+        return detect(environ=os.environ | {"TURNOUT_SANDBOX": self.settings.sandbox})
+
+    def sandbox_description(self) -> str:
+        """One line: what holds the tools in on this machine, and what does not."""
+        return self.sandbox.describe()
 
     def resident_agents(self, kinds: Sequence[str], member: str) -> ResidentAgents:
         """Raises: PermanentError for a kind that has no agent here."""
@@ -298,7 +302,7 @@ def prepare(settings: Settings) -> None:
 
     Safe when several processes do it at once. Raises: TransientError (the database is away), PermanentError.
     """
-    from turnout.adapters.store import migrate
+    from turnout.adapters.store.schema import migrate
 
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     migrate(settings.store_url)

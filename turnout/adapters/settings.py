@@ -38,7 +38,7 @@ class Settings(Value):
     kafka_password: SecretStr = Field(SecretStr(""), description="for SASL/PLAIN")
     kafka_ca_file: str = Field("", description="certificates to trust; empty: the system's")
     kafka_replication_factor: int = Field(1, ge=1, description="of the topics that are made")
-    kafka_session_timeout: float = Field(10.0, gt=0, description="a silent consumer is given up after this")
+    session_timeout: float = Field(10.0, gt=0, description="a silent consumer is given up after this")
     webhook_secret: SecretStr = Field(SecretStr(""), description="GitHub's webhook secret")
     server_key: SecretStr = Field(
         SecretStr(""), description="signs attempt tokens; empty: made once under the home"

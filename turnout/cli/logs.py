@@ -7,7 +7,7 @@ import time
 
 from turnout.cli.finding import find_run
 from turnout.cli.shown import print_json
-from turnout.core.artifact_keys import log_key
+from turnout.core.artifact_keys import attempt_key
 from turnout.core.errors import NotFound
 from turnout.core.run import Run
 from turnout.wiring import wiring
@@ -33,7 +33,7 @@ def logs(given: str, stage: str, *, follow: bool, as_json: bool) -> None:
 
 def _keys(run: Run, stage: str) -> list[tuple[str, int, str]]:
     return [
-        (task.id, attempt.number, log_key(run.id, task.id, attempt.number))
+        (task.id, attempt.number, attempt_key(run.id, task.id, attempt.number))
         for each, task in run.tasks()
         if not stage or each.name == stage
         for attempt in task.attempts
