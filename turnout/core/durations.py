@@ -21,12 +21,12 @@ _BYTES = {
 }
 
 DURATION_PATTERN = r"^([0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d))+$"
-SIZE_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+SIZE_PATTERN = r"^[0-9]{1,16}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 CPU_PATTERN = r"^[0-9]{1,6}m$"
 
 _DURATION = re.compile(DURATION_PATTERN)
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_SIZE = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,3})?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
 
 
 def parse_duration(text: str) -> float:
