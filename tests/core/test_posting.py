@@ -30,7 +30,7 @@ def test_a_refusal_is_given_up_at_once_with_its_status(status: int) -> None:
     assert verdict == GiveUp(f"answered {status}: no such thing", status)
 
 
-@pytest.mark.parametrize("reply", [Answered(500), Answered(503), Answered(408), Unanswered("read timed out")])
+@pytest.mark.parametrize("reply", [Answered(500), Answered(502), Answered(408), Unanswered("read timed out")])
 def test_a_failure_is_tried_again_until_the_tries_are_used_up(reply: Reply) -> None:
     assert isinstance(judge(reply, 0, PATIENCE), TryAgain)
     assert isinstance(judge(reply, 1, PATIENCE), TryAgain)
@@ -40,7 +40,7 @@ def test_a_failure_is_tried_again_until_the_tries_are_used_up(reply: Reply) -> N
 
 
 @pytest.mark.parametrize(
-    "reply", [Unreachable("connection refused"), Answered(429), Answered(429, 7.0), Answered(503, 7.0)]
+    "reply", [Unreachable("connection refused"), Answered(429), Answered(503), Answered(503, 7.0)]
 )
 def test_a_function_that_is_away_or_asks_to_wait_never_makes_a_dead_letter(reply: Reply) -> None:
     verdict = judge(reply, 10_000, PATIENCE)

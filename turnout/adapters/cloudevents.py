@@ -21,6 +21,8 @@ from turnout.core.errors import InvalidEnvelope
 SOURCE = "/apis/v1/namespaces/default/kafkasources/turnout"
 WRAPPED = "dev.knative.kafka.event"
 STRUCTURED = "application/cloudevents"
+_NAME = re.compile(r"[a-z0-9_.-]+")
+_CONTENT_TYPE = re.compile(r"[\x20-\x7e]+")
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
@@ -30,13 +32,16 @@ def to_http(received: Received, source: str = SOURCE) -> tuple[dict[str, str], b
     A record that is a CloudEvent keeps its attributes, and carries its key as ``partitionkey``. Any other is
     wrapped; ``source`` is then what the event's source begins with.
     """
-    event = _own_event(received) or _wrapped(received, source)
+    event = _own_event(received)
+    if event is None or not all(_NAME.fullmatch(name) for name in event.get_attributes()):
+        event = _wrapped(received, source)
     headers: dict[str, str] = {}
     for name, value in event.get_attributes().items():
         if value is None:
             continue
         if name == "datacontenttype":
-            headers["content-type"] = value
+            if _CONTENT_TYPE.fullmatch(str(value)):
+                headers["content-type"] = str(value)
         else:
             headers[f"ce-{name}"] = quote(str(value), safe=_PRINTABLE, errors="replace")
     body: bytes = event.get_data() or b""

@@ -3,8 +3,8 @@
 | answer | meaning |
 | --- | --- |
 | 2xx | done |
-| 429, or 503 with Retry-After | asked to wait: tried again, for as long as it takes |
-| 408, 425, 5xx, no answer in time | failed: tried again, given up after `Patience.tries` tries |
+| 429, 503 | asked to wait (Retry-After says how long): tried again, for as long as it takes |
+| 408, 425, other 5xx, no answer in time | failed: tried again, given up after `Patience.tries` tries |
 | no connection | the function is not there now: tried again, for as long as it takes |
 | anything else | refused: to the dead letters at once |
 """
@@ -94,7 +94,7 @@ Verdict = Delivered | TryAgain | GiveUp
 class Patience:
     """How long a record is tried. Times in seconds; ``tries`` counts only failures that count."""
 
-    tries: int = 8
+    tries: int = 10
     first: float = 0.5
     factor: float = 2.0
     longest: float = 30.0
@@ -112,7 +112,7 @@ def judge(reply: Reply, counted: int, patience: Patience) -> Verdict:
     match reply:
         case Answered(status=status) if 200 <= status < 300:
             return Delivered()
-        case Answered(status=status, retry_after=after) if _asks_to_wait(status, after):
+        case Answered(status=status, retry_after=after) if status in (TOO_MANY, UNAVAILABLE):
             return TryAgain(_said(reply), counts=False, after=after)
         case Answered(status=status, retry_after=after) if status >= 500 or status in (TIMED_OUT, TOO_EARLY):
             return _failed(_said(reply), status, after, counted, patience)
@@ -122,10 +122,6 @@ def judge(reply: Reply, counted: int, patience: Patience) -> Verdict:
             return _failed(f"no answer: {reason}", 0, None, counted, patience)
         case Unreachable(reason=reason):
             return TryAgain(f"not reachable: {reason}", counts=False)
-
-
-def _asks_to_wait(status: int, after: float | None) -> bool:
-    return status == TOO_MANY or (status == UNAVAILABLE and after is not None)
 
 
 def _failed(reason: str, status: int, after: float | None, counted: int, patience: Patience) -> Verdict:
