@@ -1,0 +1,222 @@
+"""Readers of the log: a member of a group, and a tail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from turnout.adapters.embedded_log import groups, log
+from turnout.adapters.embedded_log.heartbeats import Heartbeats
+from turnout.adapters.embedded_log.log import EmbeddedLog, Partition
+from turnout.adapters.embedded_log.process import this_process
+from turnout.adapters.embedded_log.wake import Listener, group_name
+from turnout.adapters.store.instants import SECOND
+from turnout.core.envelope import Received
+from turnout.core.errors import PermanentError, Rebalanced
+from turnout.core.ports import Position
+
+LOOK_ANYWAY = 2.0
+"""Seconds after which a waiting reader looks even though nobody woke it: a wake-up can be lost, a record can't."""
+
+
+class _Reader:
+    """What a member of a group and a tail have in common. ``positions`` are the next offsets to be read."""
+
+    def __init__(self, embedded: EmbeddedLog, listen: Collection[str]) -> None:
+        self._log = embedded
+        self._database = embedded.database
+        self._names = listen
+        self._listener: Listener = embedded.bell.listen(listen)
+        self._positions: dict[Partition, int] = {}
+        self._paused: set[Partition] = set()
+        self._closed = False
+        self._turn = 0
+
+    def poll(self, timeout: float, max_records: int = 100) -> Sequence[Received]:
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._closed:
+                raise PermanentError("this consumer is closed", "ask the bus for another one")
+            self._listener.clear()
+            heads = self._sync()
+            if heads is None:
+                return []
+            batch = self._collect(heads, max_records)
+            left = deadline - time.monotonic()
+            if batch or left <= 0 or self._listener.wait(min(left, LOOK_ANYWAY)):
+                return batch
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Collection[Partition]) -> None:
+        self._paused.difference_update(partitions)
+
+    def assignment(self) -> frozenset[Partition]:
+        return frozenset(self._positions)
+
+    def wake(self) -> None:
+        self._listener.wake()
+
+    def _sync(self) -> Mapping[Partition, int] | None:
+        """The heads of what is ours; None when some of it has been lost, which the caller is to see first."""
+        raise NotImplementedError
+
+    def _collect(self, heads: Mapping[Partition, int], count: int) -> list[Received]:
+        behind = [
+            each
+            for each, offset in sorted(self._positions.items())
+            if offset < heads.get(each, 0) and each not in self._paused
+        ]
+        batch: list[Received] = []
+        if not behind or count <= 0:
+            return batch
+        self._turn += 1  # each poll begins with another partition, so that a busy one starves none
+        first = self._turn % len(behind)
+        with self._database.read() as connection:
+            for partition in [*behind[first:], *behind[:first]]:
+                found = log.read(connection, partition, self._positions[partition], count - len(batch))
+                # nothing: it has been pruned
+                self._positions[partition] = found[-1].offset + 1 if found else heads[partition]
+                batch.extend(found)
+                if len(batch) >= count:
+                    break
+        return batch
+
+
+class EmbeddedTail(_Reader):
+    """Its positions are fixed when it is made."""
+
+    def __init__(self, embedded: EmbeddedLog, topics: Sequence[str], *, from_start: bool) -> None:
+        self._topics = tuple(topics)
+        partitions = [each for topic in topics for each in embedded.partitions(topic)]
+        super().__init__(embedded, topics)
+        with self._database.read() as connection:
+            ends = {} if from_start else log.heads(connection, topics)
+        self._positions = {each: ends.get(each, 0) for each in partitions}
+
+    def commit(self, positions: Sequence[Position]) -> None:
+        """A tail commits nothing."""
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._listener.close()
+
+    def _sync(self) -> Mapping[Partition, int]:
+        with self._database.read() as connection:
+            return log.heads(connection, self._topics)
+
+
+class EmbeddedConsumer(_Reader):
+    """A member of a group; it joins at its first poll, and again where it was given up for dead and was not."""
+
+    def __init__(
+        self,
+        embedded: EmbeddedLog,
+        heartbeats: Heartbeats,
+        group: str,
+        topics: Sequence[str],
+        member: str,
+        session: Callable[[], str],
+    ) -> None:
+        self._partitions = {topic: embedded.partitions(topic) for topic in topics}
+        super().__init__(embedded, [*topics, group_name(group)])
+        self._heartbeats = heartbeats
+        self.group = group
+        self.member = member
+        self._new_session = session
+        self.session = ""
+        self._epochs: dict[Partition, int] = {}
+        self._generation = 0
+
+    def commit(self, positions: Sequence[Position]) -> None:
+        wanted: dict[Partition, tuple[int, int]] = {}
+        for each in positions:
+            partition = (each.topic, each.partition)
+            if partition not in self._epochs:
+                raise Rebalanced(f"partition {each.partition} of {each.topic} is not ours")
+            wanted[partition] = (self._epochs[partition], each.offset)
+        if not wanted:
+            return
+        with self._database.write() as connection:
+            if not groups.commit(connection, self.group, self.session, wanted):
+                raise Rebalanced(f"group {self.group}: a partition has been given to another member")
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._heartbeats.remove(self)
+        self._positions.clear()
+        self._epochs.clear()
+        try:
+            if self.session:
+                with self._database.write() as connection:
+                    left = groups.leave(connection, self.group, self.session)
+                if left:
+                    self._log.bell.ring({group_name(self.group)})
+        finally:
+            self._listener.close()
+
+    def vanish(self) -> None:
+        """Leave everything as SIGKILL would: nobody is told. For tests."""
+        self._closed = True
+        self._heartbeats.remove(self)
+        self._listener.close()
+
+    def _sync(self) -> Mapping[Partition, int] | None:
+        if not self.session:
+            self._join()
+        with self._database.read() as connection:
+            share = groups.owned(connection, self.group, self.session)
+            if not share.owned:
+                self._check_membership(groups.session_of(connection, self.group, self.member))
+        if share.generation != self._generation:
+            self._generation = share.generation
+            self._heartbeats.members_changed()
+        lost = [each for each, epoch in self._epochs.items() if self._epoch_in(share, each) != epoch]
+        for partition in lost:
+            del self._positions[partition], self._epochs[partition]
+            self._paused.discard(partition)
+        if lost:
+            return None  # seen by the caller before any of it comes back
+        for partition, mine in share.owned.items():
+            if partition not in self._epochs:
+                self._epochs[partition] = mine.epoch
+                self._positions[partition] = mine.committed
+        return {partition: mine.head for partition, mine in share.owned.items()}
+
+    def _check_membership(self, session: str) -> None:
+        if session == self.session:
+            return
+        if session:
+            self._heartbeats.remove(self)
+            raise PermanentError(
+                f"another process runs as member {self.member} of group {self.group}",
+                "give each process a member name of its own",
+            )
+        self.session = ""  # given up for dead: join again with the next poll
+
+    def _join(self) -> None:
+        self.session = self._new_session()
+        everything = [each for those in self._partitions.values() for each in those]
+        with self._database.write() as connection:
+            log.ensure(connection, everything)
+            groups.join(
+                connection,
+                self.group,
+                self.member,
+                self.session,
+                this_process(),
+                self._partitions,
+                int(self._heartbeats.timeout * SECOND),
+            )
+            self._log.bell.ring_within(connection, {group_name(self.group)})
+        self._log.bell.ring({group_name(self.group)})
+        self._heartbeats.add(self)
+
+    @staticmethod
+    def _epoch_in(share: groups.Share, partition: Partition) -> int:
+        mine = share.owned.get(partition)
+        return 0 if mine is None else mine.epoch
