@@ -52,12 +52,12 @@ def python_env(
     project: PythonProject,
     *,
     cwd: str,
-    tools: Mapping[str, str],
+    tools: Mapping[str, tuple[str, ...]],
     wanted: str = "",
     install: Sequence[str] = (),
     bare: bool = False,
 ) -> Iterator[PythonEnv]:
-    """``tools``: distribution to requirement, installed where the project does not bring it.
+    """``tools``: distribution to requirements, installed where the project does not bring it.
 
     ``install`` stands for all that was found in the project's files. ``bare``: only the tools, neither dependencies
     nor the project. ``cwd``: the project's folder, from the root of the checkout.
@@ -87,7 +87,7 @@ class _Recipe:
     project: PythonProject
     interpreter: Interpreter
     cwd: str
-    tools: Mapping[str, str]
+    tools: Mapping[str, tuple[str, ...]]
     install: tuple[str, ...]
     bare: bool
 
@@ -96,7 +96,7 @@ class _Recipe:
             LAYOUT,
             self.interpreter.path,
             self.interpreter.version,
-            *sorted(self.tools.values()),
+            *(line for lines in self.tools.values() for line in lines),
         ]
         if not self.bare:
             parts += [*self.install, "|", *self.project.extras, "|", *self.project.requirements]
@@ -116,7 +116,9 @@ class _Recipe:
             installer.install(targets, self.cwd, self._constraints(folder))
             self._remove_project(installer, site_packages(venv))
         present = installed(site_packages(venv))
-        missing = [line for name, line in self.tools.items() if normal(name) not in present]
+        missing = [
+            line for name, lines in self.tools.items() if normal(name) not in present for line in lines
+        ]
         if missing:
             installer.install(missing, self.cwd, [])
         if self.project.build is not None and not self.bare:

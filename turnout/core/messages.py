@@ -16,7 +16,7 @@ from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.model import Runtime, Value
 from turnout.core.plan import Resources
-from turnout.core.result import FailedCase, Result
+from turnout.core.result import FailedCase, Result, Tests
 
 
 class Message(Value):
@@ -136,7 +136,8 @@ class TaskRequested(Message):
     """One attempt, handed to an agent.
 
     ``upstream``: outputs of the stages this one needs, by stage. ``previous_failed``: the cases that failed
-    in the attempt before this one. ``timeout`` and ``heartbeat`` (how often one is expected) in seconds.
+    in the attempt before this one, ``previous_tests``: its counts, without the cases. ``timeout`` and ``heartbeat``
+    (how often one is expected) in seconds.
     ``secrets`` are names; their values never travel over the bus.
     """
 
@@ -157,6 +158,7 @@ class TaskRequested(Message):
     environment: str = ""
     upstream: dict[str, dict[str, str]] = Field(default_factory=dict)
     previous_failed: tuple[FailedCase, ...] = ()
+    previous_tests: Tests | None = None
     timeout: float
     heartbeat: float
     runtime: Runtime = Runtime.PROCESS
