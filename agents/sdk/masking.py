@@ -91,12 +91,15 @@ class Masker:
         self._held, self._covered = b"", 0
         return shown
 
-    def text(self, whole: str) -> str:
-        """A text that is no part of the stream, masked."""
+    def whole(self, content: bytes) -> bytes:
+        """Something that is no part of the stream, masked."""
         apart = object.__new__(Masker)
         apart._forms, apart._held, apart._covered = self._forms, b"", 0
-        raw = whole.encode("utf-8", "surrogateescape")
-        return (apart.feed(raw) + apart.finish()).decode("utf-8", "replace")
+        return apart.feed(content) + apart.finish()
+
+    def text(self, content: str) -> str:
+        """A text that is no part of the stream, masked."""
+        return self.whole(content.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
 
     def _beginning(self, text: bytes) -> int:
         """Where the earliest end of ``text`` begins that is a beginning of some form."""

@@ -1,0 +1,276 @@
+"""One attempt, in a process of its own: check out, run the agent, answer.
+
+The process holds no credential of the bus or the store. All it says goes to the worker through the channel; when the
+worker is gone, it ends itself and its tools. One thread works; a second one listens, keeps the time and sends the log
+on; it also has the last word when the first does not come to an end.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Literal, TextIO, cast
+
+from agents.sdk.channel import Begin, Channel, Done, Logged, Stop
+from agents.sdk.environment import sandbox
+from agents.sdk.local_workspace import LocalWorkspace, cache_of
+from agents.sdk.logs import LogStream
+from agents.sdk.masking import Masker
+from agents.sdk.registry import load
+from agents.sdk.stopping import Stopped, Stopping, Why
+from turnout.adapters.git_command import Credential
+from turnout.adapters.mirror import Mirror, Mirrors
+from turnout.core.errors import TransientError, TurnoutError
+from turnout.core.model import Outcome
+from turnout.core.result import Result
+
+UNWIND = 3.0  # seconds that the working thread gets to come to an end, after its tools have
+FETCH_AGAIN = (1.0, 4.0)  # seconds between tries, while the remote is away
+INTERRUPT = signal.SIGUSR1
+_MASKED = ("summary", "reason", "findings", "tests", "outputs", "tools", "sandbox")
+
+
+def folder_of(home: Path, attempt: str) -> Path:
+    """Everything of one attempt on this machine; removed after it."""
+    return home / "attempts" / attempt
+
+
+class Attempt:
+    def __init__(self, begin: Begin, channel: Channel) -> None:
+        self._begin = begin
+        self._task = begin.task
+        self._channel = channel
+        self._deadline = time.monotonic() + begin.task.timeout
+        self._stopping = Stopping(begin.grace)
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._masker = Masker(begin.secrets)
+        self.stream = LogStream(self._masker, self._say, begin.log_limit, self._rouse)
+        self._folder = folder_of(begin.home, begin.task.attempt)
+        self._worker = threading.get_ident()
+        self._answering = threading.Lock()
+        self._over = threading.Event()
+        self._raised = False
+
+    def run(self) -> None:
+        """From the working thread, which has to be the process's main one, because that is where signals arrive."""
+        signal.signal(INTERRUPT, self._interrupted)
+        listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        listener.start()
+        try:
+            result = self._result()
+        except Stopped:  # it came while the result was being made
+            result = self._stopped()
+        self._answer(result)
+        self._over.set()
+
+    # --- the working thread ---------------------------------------------------------------------
+
+    def _result(self) -> Result:
+        try:
+            return self._work()
+        except Stopped:
+            return self._stopped()
+        except TransientError as error:
+            self.stream.line(f"this attempt is lost: {error}")
+            return Result(outcome=Outcome.ERROR, lost=True, summary=error.message, reason=str(error))
+        except TurnoutError as error:
+            self.stream.line(str(error))
+            return Result(outcome=Outcome.ERROR, summary=error.message, reason=str(error))
+        except Exception as error:
+            self.stream.line("".join(traceback.format_exception(error)))
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            said = str(error).split("\n", 1)[0]
+            where = f"{Path(last.filename).name}:{last.lineno}"
+            return Result(
+                outcome=Outcome.ERROR,
+                summary=f"the {self._task.agent} agent failed",
+                reason=f"{type(error).__name__}: {said} ({where}); this is a defect of the agent, see the log",
+            )
+
+    def _work(self) -> Result:
+        task = self._task
+        if self._masker.unmasked:
+            self.stream.line(f"too short to be masked in this log: {', '.join(self._masker.unmasked)}")
+        tree, scratch, kept = (self._folder / name for name in ("checkout", "scratch", "kept"))
+        cache = cache_of(self._begin.home, task)
+        for folder in (cache, scratch, kept):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held_in = sandbox(self._begin.sandbox)
+        self.stream.line(held_in.describe())
+        mirror = self._check_out(tree)
+        workspace = LocalWorkspace(
+            path=tree,
+            cache=cache,
+            scratch=scratch,
+            task=task,
+            sandbox=held_in,
+            stopping=self._stopping,
+            stream=self.stream,
+            masker=self._masker,
+            kept=kept,
+            keep=self._channel.send,
+            secrets=self._begin.secrets,
+            shown=(mirror.objects,),
+        )
+        result = load(self._begin.agent)(task, workspace)
+        self._stopping.check()
+        return result if result.sandbox else result.with_(sandbox=held_in.describe())
+
+    def _check_out(self, tree: Path) -> Mirror:
+        """Raises: TransientError when the remote stays away: that is nobody's code's fault."""
+        wanted, given = self._task.checkout, self._begin.credential
+        credential = Credential(given.password, given.username) if given else None
+        mirror = Mirrors(self._begin.home).of(wanted.clone_url, credential)
+        began = time.monotonic()
+        for pause in (*FETCH_AGAIN, None):
+            try:
+                fetched = mirror.ensure(wanted.sha, wanted.ref)
+                break
+            except TransientError as error:
+                if pause is None:
+                    raise
+                self.stream.line(f"{error}; again in {pause:g} s")
+                time.sleep(pause)
+        mirror.checkout(wanted.sha, tree)
+        how = "fetched and checked out" if fetched else "checked out"
+        took = (time.monotonic() - began) * 1000
+        self.stream.line(f"{how} {wanted.repository} at {wanted.sha[:12]} in {took:.0f} ms")
+        return mirror
+
+    def _interrupted(self, *_: object) -> None:
+        if self._stopping.why is not None and not self._raised and not self._answering.locked():
+            self._raised = True
+            raise Stopped
+
+    # --- the listening thread ---------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._turn()
+        except OSError:  # the worker is gone, and with it whoever would hear an answer: leave nothing behind
+            self._stopping.grace = 0.0
+            self._stopping.request("lost", "")
+            self._stopping.end_tool()
+            os._exit(1)
+
+    def _turn(self) -> None:
+        until = min(self._deadline, self.stream.due() or self._deadline)
+        watched: list[Any] = [self._channel, self._woken]
+        ready, _, _ = select.select(watched, [], [], max(0.0, until - time.monotonic()))
+        if self._woken in ready:
+            os.read(self._woken, 1024)
+        if self._channel in ready:
+            self._hear()
+        if time.monotonic() >= self._deadline:
+            self._deadline = float("1e12")
+            self._stop("timed_out", f"it had not ended after {self._task.timeout:g} s")
+        due = self.stream.due()
+        if due is not None and time.monotonic() >= due:
+            self.stream.flush()
+
+    def _hear(self) -> None:
+        messages = self._channel.receive()
+        if messages is None:
+            raise BrokenPipeError
+        for each in messages:
+            if isinstance(each, Stop):
+                self._stop(each.why, each.reason)
+
+    def _stop(self, why: Why, reason: str) -> None:
+        if not self._stopping.request(why, reason):
+            return
+        self.stream.line(f"stopping: {reason}")
+        self._stopping.end_tool()
+        until = time.monotonic() + UNWIND
+        while not self._over.wait(0.1) and time.monotonic() < until:
+            signal.pthread_kill(self._worker, INTERRUPT)
+        if not self._over.is_set():
+            self._answer(self._stopped())
+            os._exit(0)
+
+    # --- answering ----------------------------------------------------------------------------------
+
+    def _stopped(self) -> Result:
+        reason = self._stopping.reason
+        match self._stopping.why:
+            case "timed_out":
+                hint = "raise the stage's `timeout`, or make it quicker"
+                return Result(
+                    outcome=Outcome.TIMED_OUT, summary=f"timed out: {reason}", reason=f"{reason}; {hint}"
+                )
+            case "cancelled":
+                return Result(outcome=Outcome.CANCELLED, summary=f"cancelled: {reason}", reason=reason)
+            case _:
+                return Result(outcome=Outcome.ERROR, lost=True, summary=f"lost: {reason}", reason=reason)
+
+    def _answer(self, result: Result) -> None:
+        """Once; whoever comes second waits for the process to end."""
+        self._answering.acquire()  # never released
+        self.stream.finish()
+        self._channel.send(Done(result=masked(result, self._masker)))
+
+    def _say(self, text: str) -> None:
+        self._channel.send(Logged(text=text))
+
+    def _rouse(self) -> None:
+        try:
+            os.write(self._wake, b".")
+        except BlockingIOError:
+            pass  # it has been told often enough
+
+
+def masked(result: Result, masker: Masker) -> Result:
+    plain = result.to_json()
+    changed = {name: _masked(plain[name], masker) for name in _MASKED}
+    return Result.model_validate(plain | changed)
+
+
+def _masked(value: Any, masker: Masker) -> Any:
+    match value:
+        case str():
+            return masker.text(value)
+        case list():
+            return [_masked(each, masker) for each in value]
+        case dict():
+            return {name: _masked(each, masker) for name, each in value.items()}
+        case _:
+            return value
+
+
+class _LinesToLog:
+    """Stands in for stdout, so that what an agent prints is in the attempt's log."""
+
+    encoding: Literal["utf-8"] = "utf-8"
+
+    def __init__(self, stream: LogStream) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(text.encode("utf-8", "replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
+
+
+def main(channel: Channel) -> None:
+    """Run the attempt that the worker describes first. Returns when the answer is given."""
+    messages: list[Any] | None = []
+    while messages == []:
+        messages = channel.receive()
+    if not messages or not isinstance(messages[0], Begin):
+        return
+    attempt = Attempt(messages[0], channel)
+    sys.stdout = cast(TextIO, _LinesToLog(attempt.stream))
+    attempt.run()

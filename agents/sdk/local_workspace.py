@@ -1,0 +1,221 @@
+"""The workspace of one attempt on this machine: tools run in the sandbox, and their output goes to the log."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import selectors
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.sdk.channel import Kept
+from agents.sdk.environment import variables
+from agents.sdk.logs import LogStream
+from agents.sdk.masking import Masker
+from agents.sdk.stopping import Stopping
+from agents.sdk.workspace import AgentError, ToolRun
+from turnout.core.artifact_keys import attempt_key
+from turnout.core.messages import TaskRequested
+from turnout.core.result import Artifact
+from turnout.runtimes.sandbox import Limits, Mount, RunningTool, Sandbox, SandboxSpec, start
+from turnout.runtimes.sandbox_spec import MINIMAL_PATH
+
+MOST_PROCESSES = 4096  # of one tool, threads counted
+LARGEST_CAPTURE = 64 * 1024 * 1024  # bytes
+QUIET_END = 1024 * 1024  # bytes of a quiet tool's output that are shown when it fails
+_PIECE = 1 << 16
+_TEXTUAL = re.compile(r"text/.*|application/(?:.*\+)?(?:json|xml|yaml|sarif)")
+
+
+def tool_path() -> str:
+    """Where tools are looked for: the system's folders, then those of the Python that agents run on."""
+    return f"{MINIMAL_PATH}:{Path(sys.base_prefix).resolve() / 'bin'}"
+
+
+def cache_of(home: Path, task: TaskRequested) -> Path:
+    """What a fork's code left there never reaches a trusted attempt."""
+    name = hashlib.sha256(task.project.encode()).hexdigest()[:20]
+    return home / "cache" / (name if task.trusted else f"{name}-untrusted")
+
+
+@dataclass(slots=True)
+class LocalWorkspace:
+    """``shown``: folders besides that tools may read (the mirror's objects).
+
+    ``kept``: where artifacts wait for the worker.
+    """
+
+    path: Path
+    cache: Path
+    scratch: Path
+    task: TaskRequested
+    sandbox: Sandbox
+    stopping: Stopping
+    stream: LogStream
+    masker: Masker
+    kept: Path
+    keep: Callable[[Kept], None]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shown: tuple[Path, ...] = ()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool | None = None,
+        capture: bool = False,
+        writable_cache: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        """Raises: AgentError; Stopped when the attempt is to end; ToolNotStarted when the sandbox failed."""
+        self.stopping.check()
+        asked = self.task.network if network is None else network
+        spec = self._spec(cwd, dict(env or {}), network=asked, writable_cache=writable_cache)
+        if self.sandbox.which(argv[0], spec) is None:
+            raise AgentError(
+                f"{argv[0]} is not installed where tools can see it",
+                f"install it on the agents' machine, in one of {tool_path()}",
+            )
+        self.log(f"$ {shlex.join(argv)}" + (f"   (in {cwd})" if cwd != "." else ""))
+        began = time.monotonic()
+        output = _Output(self.stream, capture=capture, quiet=quiet)
+
+        def begin() -> RunningTool:
+            apart = subprocess.PIPE if capture else subprocess.STDOUT
+            return start(argv, spec, self.sandbox, stdout=subprocess.PIPE, stderr=apart)
+
+        with self.stopping.running(begin) as tool:
+            timed_out = output.follow(tool, None if timeout is None else began + timeout, self.stopping.grace)
+            ended = tool.wait()
+        self.stopping.check()
+        ran = ToolRun(
+            argv=tuple(argv),
+            code=ended.code,
+            signal=ended.signal,
+            oom_killed=ended.oom_killed,
+            timed_out=timed_out,
+            stdout=output.captured(argv[0]),
+            duration=time.monotonic() - began,
+        )
+        output.settle(show=not ran.ok)
+        self._say_how_it_ended(ran, timeout)
+        return ran
+
+    def which(self, program: str) -> str | None:
+        return self.sandbox.which(program, self._spec(".", {}, network=False, writable_cache=False))
+
+    def log(self, text: str) -> None:
+        self.stream.line(text)
+
+    def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
+        parts = name.split("/")
+        if not all(re.fullmatch(r"[^/\0]{1,200}", each) and each not in (".", "..") for each in parts):
+            raise AgentError(f"{name!r} cannot name an artifact", "use a relative path without `.` and `..`")
+        if _TEXTUAL.fullmatch(media_type):
+            content = self.masker.whole(content)
+        waiting = self.kept / str(len(list(self.kept.iterdir())))
+        waiting.write_bytes(content)
+        artifact = Artifact(
+            name=name,
+            key=attempt_key(self.task.run, self.task.task, self.task.number, name),
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            media_type=media_type,
+        )
+        self.keep(Kept(artifact=artifact, path=waiting))
+        return artifact
+
+    def _spec(self, cwd: str, env: dict[str, str], *, network: bool, writable_cache: bool) -> SandboxSpec:
+        resources = self.task.resources
+        return SandboxSpec(
+            workspace=self.path,
+            cwd=self._inside(cwd),
+            network=network,
+            limits=Limits(
+                memory_bytes=resources.memory or None, cpus=resources.cpu or None, pids=MOST_PROCESSES
+            ),
+            mounts=(
+                Mount(self.cache, writable=writable_cache),
+                Mount(self.scratch, writable=True),
+                *(Mount(each) for each in self.shown),
+            ),
+            env={"PATH": tool_path(), **variables(self.task), **self.secrets, **env},
+        )
+
+    def _inside(self, cwd: str) -> str:
+        real = (self.path / cwd).resolve()
+        if not real.is_relative_to(self.path.resolve()) or not real.is_dir():
+            raise AgentError(f"there is no folder {cwd!r} in the checkout")
+        return cwd
+
+    def _say_how_it_ended(self, ran: ToolRun, timeout: float | None) -> None:
+        if ran.timed_out:
+            self.log(f"{ran.argv[0]} was ended after {timeout:g} s")
+        elif ran.oom_killed:
+            self.log(f"{ran.argv[0]} ran out of memory: the kernel killed a process of it")
+        elif ran.signal is not None:
+            self.log(f"{ran.argv[0]} was ended by signal {ran.signal}")
+
+
+class _Output:
+    """What a tool prints: to the log at once, or held until it is known whether it failed; captured, or not."""
+
+    def __init__(self, stream: LogStream, *, capture: bool, quiet: bool) -> None:
+        self._stream = stream
+        self._capture = capture
+        self._quiet = quiet
+        self._taken = bytearray()
+        self._held = bytearray()
+
+    def follow(self, tool: RunningTool, deadline: float | None, grace: float) -> bool:
+        """Read until the tool has closed its output; True: it had to be ended at the deadline."""
+        timed_out = False
+        with selectors.DefaultSelector() as ready:
+            for pipe, take in ((tool.stdout, self._out), (tool.stderr, self._show)):
+                if pipe is not None:
+                    ready.register(pipe, selectors.EVENT_READ, take)
+            while ready.get_map():
+                left = None if deadline is None or timed_out else max(0.0, deadline - time.monotonic())
+                for key, _ in ready.select(left):
+                    piece = os.read(key.fd, _PIECE)
+                    if piece:
+                        key.data(piece)
+                    else:
+                        ready.unregister(key.fileobj)
+                if deadline is not None and not timed_out and time.monotonic() >= deadline:
+                    timed_out = True
+                    tool.terminate(grace)
+        return timed_out
+
+    def captured(self, program: str) -> bytes:
+        if len(self._taken) > LARGEST_CAPTURE:
+            raise AgentError(f"{program} printed more than {LARGEST_CAPTURE} bytes to its standard output")
+        return bytes(self._taken)
+
+    def settle(self, *, show: bool) -> None:
+        if show and self._held:
+            self._stream.write(bytes(self._held[-QUIET_END:]))
+        self._held.clear()
+
+    def _out(self, piece: bytes) -> None:
+        if not self._capture:
+            self._show(piece)
+        elif len(self._taken) <= LARGEST_CAPTURE:
+            self._taken += piece
+
+    def _show(self, piece: bytes) -> None:
+        if not self._quiet:
+            self._stream.write(piece)
+            return
+        self._held += piece
+        if len(self._held) > 2 * QUIET_END:
+            del self._held[:-QUIET_END]

@@ -1,0 +1,108 @@
+"""Agents for the tests of the SDK. They are imported by the processes that run attempts, under this name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from agents.sdk.workspace import AgentError, Workspace
+from turnout.core.messages import TaskRequested
+from turnout.core.model import Outcome
+from turnout.core.result import Result
+
+HERE = __name__
+
+
+def shell(task: TaskRequested, workspace: Workspace) -> Result:
+    """Runs ``with.run`` with sh; an output called ``ran_at`` says when."""
+    ran = workspace.run(["sh", "-c", str(task.options["run"])], timeout=task.options.get("tool_timeout"))
+    outcome = Outcome.SUCCESS if ran.ok else Outcome.FAILURE
+    summary = f"code {ran.code} signal {ran.signal} timed_out {ran.timed_out}"
+    return Result(outcome=outcome, summary=summary, exit_code=ran.code)
+
+
+def quick(task: TaskRequested, workspace: Workspace) -> Result:
+    """Does nothing but tell when it began, by the clock that all processes share."""
+    workspace.log("quick")
+    return Result(outcome=Outcome.SUCCESS, outputs={"began": repr(time.monotonic()), "pid": str(os.getpid())})
+
+
+def capture(task: TaskRequested, workspace: Workspace) -> Result:
+    ran = workspace.run(["sh", "-c", str(task.options["run"])], capture=True, quiet=True)
+    return Result(outcome=Outcome.SUCCESS, outputs={"stdout": ran.stdout.decode()})
+
+
+def quiet(task: TaskRequested, workspace: Workspace) -> Result:
+    workspace.run(["sh", "-c", "echo whispered"], quiet=True)
+    workspace.run(["sh", "-c", "echo complained; exit 3"], quiet=True)
+    return Result(outcome=Outcome.SUCCESS)
+
+
+def leak(task: TaskRequested, workspace: Workspace) -> Result:
+    """Lets a secret out everywhere it can."""
+    value = str(task.options["secret"])
+    print(f"printed {value}")
+    workspace.log(f"logged {value}")
+    artifact = workspace.artifact("leak.txt", f"kept {value}".encode(), "text/plain")
+    workspace.run(["sh", "-c", 'printf "tool %s\n" "$TOKEN"'])
+    return Result(
+        outcome=Outcome.SUCCESS, summary=f"said {value}", outputs={"leaked": value}, artifacts=(artifact,)
+    )
+
+
+def keep(task: TaskRequested, workspace: Workspace) -> Result:
+    kept = [workspace.artifact(name, b"content of " + name.encode()) for name in ("a.bin", "sub/b.bin")]
+    return Result(outcome=Outcome.SUCCESS, artifacts=tuple(kept))
+
+
+def look_around(task: TaskRequested, workspace: Workspace) -> Result:
+    names = sorted(each.name for each in workspace.path.iterdir())
+    return Result(
+        outcome=Outcome.SUCCESS,
+        outputs={
+            "names": " ".join(names),
+            "which": str(workspace.which("sh")),
+            "nothing": str(workspace.which("no-such-program")),
+            "environment": " ".join(sorted(os.environ)),
+            "path": str(workspace.path),
+            "cache": str(workspace.cache),
+        },
+    )
+
+
+def missing(task: TaskRequested, workspace: Workspace) -> Result:
+    workspace.run(["no-such-program"])
+    raise AssertionError("not reached")
+
+
+def refuse(task: TaskRequested, workspace: Workspace) -> Result:
+    raise AgentError("eslint is not installed", "npm install eslint")
+
+
+def break_down(task: TaskRequested, workspace: Workspace) -> Result:
+    raise ValueError(f"defect near {task.options.get('near', 'nothing')}")
+
+
+def die(task: TaskRequested, workspace: Workspace) -> Result:
+    workspace.log("about to die")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
+def ponder(task: TaskRequested, workspace: Workspace) -> Result:
+    """Never comes to an end by itself, nor looks whether it should."""
+    Path(str(task.options["mark"])).touch()
+    while True:
+        sum(range(1000))
+
+
+def sulk(task: TaskRequested, workspace: Workspace) -> Result:
+    """Refuses to be stopped."""
+    Path(str(task.options["mark"])).touch()
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: S112 - that is the point
+            continue
