@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from turnout.adapters.settings import Settings, read_settings
 from turnout.core.envelope import Envelope
 from turnout.core.model import Runtime
+from turnout.logging import configure_logging
 
 if TYPE_CHECKING:
     from agents.sdk.resident import ResidentAgents
@@ -249,8 +250,12 @@ class Wiring:
         return self.sandbox.describe()
 
     def resident_agents(self, kinds: Sequence[str], member: str) -> ResidentAgents:
-        """Raises: PermanentError for a kind that has no agent here."""
-        raise NotImplementedError
+        """``member``: the worker's name, the same after a restart. Raises: PermanentError for a kind without an agent."""
+        from agents.sdk.resident import Parts, ResidentAgents
+
+        parts = Parts(self.bus, self.claims, self.artifacts, self.secrets, self.clock, self.settings.home)
+        sandbox = "require" if self.settings.sandbox == "bubblewrap" else self.settings.sandbox
+        return ResidentAgents(parts, kinds, worker=member, slots=self.settings.slots, sandbox=sandbox)
 
 
 @dataclass(frozen=True)
@@ -284,7 +289,9 @@ def wiring() -> Wiring:
     global _made
     with _making:
         if _made is None or _made[0] != os.getpid():
-            _made = (os.getpid(), Wiring(read_settings(os.environ)))
+            settings = read_settings(os.environ)
+            configure_logging(settings.log_level)
+            _made = (os.getpid(), Wiring(settings))
         return _made[1]
 
 

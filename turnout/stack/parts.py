@@ -33,8 +33,18 @@ def wsgi_app(names: Sequence[str] = FUNCTIONS) -> WSGIApplication:
     from functions_framework import create_app
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-    mounted = {f"/{name}": create_app(name, str(source_of(name))) for name in names}
+    mounted = {f"/{name}": _rooted(create_app(name, str(source_of(name)))) for name in names}
     return DispatcherMiddleware(_root, mounted)
+
+
+def _rooted(app: WSGIApplication) -> WSGIApplication:
+    """``/webhook`` is as good as ``/webhook/``: a redirect would lose a POST."""
+
+    def answered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+        return app(environ, start_response)
+
+    return answered
 
 
 def _root(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from turnout.core.errors import TurnoutError
+
 log = structlog.get_logger()
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -206,8 +208,10 @@ def _child(part: Part, ready: int, parent: int) -> None:
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException as error:
-        log.exception("part failed", part=part.name, reason=str(error))
+    except TurnoutError as error:
+        log.error("part failed", part=part.name, reason=str(error))
+    except BaseException:
+        log.exception("part failed", part=part.name)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

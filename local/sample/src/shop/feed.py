@@ -15,7 +15,7 @@ class Feed:
     """
 
     def __init__(self) -> None:
-        cold = os.environ.get("TURNOUT_ATTEMPT") == "1"
+        cold = os.environ.get("TURNOUT_ATTEMPT_NUMBER") == "1"
         self._prices = {} if cold else {"tea": 450, "cup": 1200}
 
     def price(self, article: str) -> int:
