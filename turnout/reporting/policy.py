@@ -32,8 +32,12 @@ def notify(run: Run) -> Notify:
 
 
 def recovered(run: Run, previous: str) -> bool:
-    """``previous``: the outcome of the run before on the branch, empty: none."""
-    return run.outcome is Outcome.SUCCESS and previous in BAD
+    """``previous``: the outcome of the run before on the branch, empty: none.
+
+    A run in which every stage was skipped has shown nothing.
+    """
+    ran = any(stage.outcome is Outcome.SUCCESS for stage in run.stages.values())
+    return run.outcome is Outcome.SUCCESS and ran and previous in BAD
 
 
 def end_is_told(run: Run, previous: str) -> bool:

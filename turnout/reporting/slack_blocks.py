@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from turnout.core.plan import ConfigProblem
 from turnout.reporting.slack_elements import (
@@ -26,6 +26,7 @@ from turnout.reporting.slack_elements import (
     rich,
     size,
     text,
+    within,
 )
 from turnout.reporting.trouble import Trouble, place
 from turnout.reporting.view import Light, RunView, StageView, Wanted
@@ -46,6 +47,7 @@ EMOJI: dict[Light, str] = {
 }
 
 STAGES_SHOWN = 40
+ROOM_FOR_STAGES = 3500  # characters
 TROUBLES_SHOWN = 6
 NAMED_IN_CARD = 8
 """Failed tests, findings and problems named in the message itself, each; its thread names more."""
@@ -86,12 +88,11 @@ def _details(view: RunView) -> Iterator[SlackMessage]:
         parts = _trouble(trouble, NAMED_IN_THREAD, MAX_TEXT - 1000)
         tools = ", ".join(f"{clean(name)} {clean(version)}" for name, version in trouble.result.tools.items())
         took = f"took {duration(trouble.seconds)}" if trouble.seconds is not None else ""
-        sandbox = escape(first_line(trouble.result.sandbox, 150))
-        about = [each for each in (took, escape(clip(tools, 300)), sandbox) if each]
+        about = [each for each in (took, clip(tools, 300), first_line(trouble.result.sandbox, 150)) if each]
         yield SlackMessage(
             f"attempt:{trouble.attempt}",
             escape(clip(_titled(trouble), 300)),
-            (rich(*parts), *([context(" · ".join(about))] if about else [])),
+            (rich(*within(parts, MAX_TEXT - 1000)), *([context(plain=" · ".join(about))] if about else [])),
         )
     for wanted in view.wanted:
         said = f"{wanted.stage} waits for approval"
@@ -115,23 +116,39 @@ def _commit(view: RunView) -> Line:
 
 
 def _stages(stages: Sequence[StageView]) -> Iterator[Line]:
-    shown = _worth_showing(stages)
-    for stage in shown:
-        yield [
-            emoji(EMOJI[stage.light]),
-            text(" "),
-            text(clip(stage.name, 60), bold=True),
-            text(_facts(stage)),
-        ]
+    shown = _worth_showing([(_urgency(each), _stage(each)) for each in stages])
+    yield from shown
     if len(shown) < len(stages):
         yield [text(more(len(stages) - len(shown)), italic=True)]
 
 
-def _worth_showing(stages: Sequence[StageView]) -> Sequence[StageView]:
-    """All, or those that need a look and then the first ones, in their order."""
-    dull = (Light.SUCCESS, Light.PENDING, Light.SKIPPED)
-    ranked = sorted(range(len(stages)), key=lambda index: (stages[index].light in dull, index))
-    return [stages[index] for index in sorted(ranked[:STAGES_SHOWN])]
+def _worth_showing(ranked: Sequence[tuple[int, Line]]) -> Sequence[Line]:
+    """All, or as many as there is room for: the urgent ones, then the first ones; in their order."""
+    room = ROOM_FOR_STAGES
+    chosen: list[int] = []
+    for index in sorted(range(len(ranked)), key=lambda index: (ranked[index][0], index)):
+        room -= size(ranked[index][1])
+        if room < 0 or len(chosen) == STAGES_SHOWN:
+            break
+        chosen.append(index)
+    return [ranked[index][1] for index in sorted(chosen)]
+
+
+def _urgency(stage: StageView) -> int:
+    """Smaller is more urgent."""
+    match stage.light:
+        case Light.FAILURE | Light.ERROR | Light.TIMED_OUT | Light.WAITING | Light.RETRYING:
+            return 0
+        case Light.RUNNING | Light.ALLOWED | Light.CANCELLED:
+            return 1
+        case Light.PENDING | Light.SUCCESS | Light.SKIPPED:
+            return 2
+        case _:
+            assert_never(stage.light)
+
+
+def _stage(stage: StageView) -> Line:
+    return [emoji(EMOJI[stage.light]), text(" "), text(clip(stage.name, 60), bold=True), text(_facts(stage))]
 
 
 def _facts(stage: StageView) -> str:
@@ -165,7 +182,7 @@ def _matters(view: RunView, room: int) -> Iterator[Block]:
     if view.reason and not standing and not view.problems:
         parts.append(paragraph([text(view.reason)]))
     if parts:
-        yield rich(*parts)
+        yield rich(*within(parts, room))
 
 
 def _names(names: Sequence[str]) -> Line:
@@ -246,9 +263,7 @@ def _footer(view: RunView) -> Block:
     facts = [f"<{view.link}|{run}>" if view.link else run, f"started {date(view.created_at)}"]
     if view.seconds is not None:
         facts.append(f"took {duration(view.seconds)}")
-    if view.cause:
-        facts.append(escape(view.cause))
-    return context(" · ".join(facts))
+    return context(mrkdwn=" · ".join(facts), plain=view.cause)
 
 
 def _fallback(view: RunView) -> str:

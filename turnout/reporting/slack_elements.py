@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from turnout.reporting.wording import clip, more
+from turnout.reporting.wording import ELLIPSIS, clip, more
 
 Element = dict[str, Any]
 Block = dict[str, Any]
@@ -38,11 +38,12 @@ def header(text: str) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": clip(text, MAX_HEADER), "emoji": True}}
 
 
-def context(*texts: str) -> Block:
-    """``texts`` are mrkdwn."""
+def context(*, mrkdwn: str = "", plain: str = "") -> Block:
+    """A quiet line: our own words in mrkdwn, then what others wrote as it is."""
+    said = (("mrkdwn", mrkdwn), ("plain_text", plain))
     return {
         "type": "context",
-        "elements": [{"type": "mrkdwn", "text": clip(text, MAX_SECTION)} for text in texts if text],
+        "elements": [{"type": kind, "text": clip(each, MAX_SECTION)} for kind, each in said if each],
     }
 
 
@@ -97,6 +98,26 @@ def fitted(each: Sequence[Line], total: int, room: int) -> list[Line]:
         taken.append(line)
     left = total - len(taken)
     return [*taken, [text(more(left), italic=True)]] if left > 0 else taken
+
+
+def within(parts: Sequence[Element], room: int) -> list[Element]:
+    """As much as ``room`` characters hold, from the beginning; a list is cut between its items."""
+    taken: list[Element] = []
+    for part in parts:
+        room -= size(part)
+        if room >= 0:
+            taken.append(part)
+            continue
+        if part["type"] == "rich_text_list":
+            room += size(part)
+            kept = [
+                item
+                for index, item in enumerate(part["elements"])
+                if size(part["elements"][: index + 1]) <= room
+            ]
+            taken += [{**part, "elements": kept}] if kept else []
+        return [*taken, paragraph([text(ELLIPSIS)])]
+    return taken
 
 
 def size(part: Any) -> int:

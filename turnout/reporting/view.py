@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatu
 from turnout.reporting.policy import BAD, recovered, waiting
 from turnout.reporting.trouble import Trouble, troubles
 from turnout.reporting.wording import OUTCOMES, clean, counted, first_line
+
+_WEB = re.compile(r"https?://[^\s<>|\"']{1,500}")
 
 
 class Light(StrEnum):
@@ -115,7 +118,7 @@ def look(run: Run, *, previous: str = "", console: str = "") -> RunView:
         sha=change.sha[:7],
         title=first_line(change.title) or first_line(change.message),
         author=first_line(change.author, 80),
-        url=change.url if change.url.startswith(("https://", "http://")) else "",
+        url=change.url if _WEB.fullmatch(change.url) else "",
         link=f"{console.rstrip('/')}/runs/{run.id}" if console else "",
         dirty=change.dirty,
         cause=_cause(run),
@@ -152,7 +155,7 @@ def _state(run: Run, previous: str) -> tuple[Light, str]:
         return Light.CANCELLED, "is being stopped"
     if any(waiting(run)):
         return Light.WAITING, "waits for approval"
-    if any(task.status is TaskStatus.RETRYING for _, task in run.tasks()):
+    if any(_again(task) for _, task in run.tasks()):
         return Light.RETRYING, "is trying again"
     return Light.RUNNING, "is running"
 
@@ -218,8 +221,7 @@ def _stage_light(stage: Stage) -> Light:
         case StageStatus.WAITING:
             return Light.WAITING
         case StageStatus.RUNNING:
-            again = any(task.status is TaskStatus.RETRYING for task in stage.tasks.values())
-            return Light.RETRYING if again else Light.RUNNING
+            return Light.RETRYING if any(_again(task) for task in stage.tasks.values()) else Light.RUNNING
         case StageStatus.FINISHED:
             if stage.allowed and stage.outcome in BAD:
                 return Light.ALLOWED
@@ -241,14 +243,20 @@ def _note(stage: Stage) -> str:
         case _:
             assert_never(stage.status)
     if not any(task.attempts for task in stage.tasks.values()):
-        return first_line(stage.reason)
+        skipped = "skipped: " if stage.outcome is Outcome.SKIPPED and stage.reason else ""
+        return first_line(skipped + stage.reason)
     if len(stage.tasks) > 1:
         return _cells(stage)
     task = next(iter(stage.tasks.values()))
     said = _said(task)
-    if stage.status is StageStatus.RUNNING and task.active and len(task.attempts) > 1:
-        return f"attempt {len(task.attempts)} is under way; before: {said}" if said else ""
+    if _again(task):
+        return f"trying again after: {said}" if said else "trying again"
     return said or first_line(stage.reason)
+
+
+def _again(task: Task) -> bool:
+    """Whether it waits for its next attempt, or is at one that isn't the first."""
+    return task.status is TaskStatus.RETRYING or (task.active and len(task.attempts) > 1)
 
 
 def _said(task: Task) -> str:

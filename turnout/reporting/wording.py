@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from turnout.core.model import Outcome
 
 ELLIPSIS = "…"
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that turn the direction of what follows: a test's name could make a line read as something else."""
+_SPACES = re.compile(r"\s+")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""Control characters, halves of characters, and marks that turn the direction of what follows: with those a test's
+name could make a line read as something else."""
+MAX_ESCAPES = 1000
+"""Characters that `first_line` looks at beyond what it keeps; a line may begin with many colour codes."""
 
 SEVERITIES = ("critical", "high", "medium", "low", "note")
 
@@ -48,18 +51,13 @@ def more(number: int) -> str:
 
 def clean(text: str) -> str:
     """Without what a terminal or a reader would obey: colour codes, control characters, turned directions."""
-    kept = (
-        " " if each in "\t\n\r\x0b\x0c\x85\u2028\u2029" else each
-        for each in _ESCAPES.sub("", text)
-        if each.isspace() or (unicodedata.category(each) not in ("Cc", "Cs") and each not in _DIRECTIONS)
-    )
-    return re.sub(r" {2,}", " ", "".join(kept)).strip()
+    return _UNSEEN.sub("", _SPACES.sub(" ", _ESCAPES.sub("", text))).strip()
 
 
 def first_line(text: str, limit: int = 200) -> str:
     """The first line that says something, cleaned, at most ``limit`` characters."""
     for line in text[:20_000].splitlines():
-        if found := clean(line):
+        if found := clean(line[: limit + MAX_ESCAPES]):
             return clip(found, limit)
     return ""
 
