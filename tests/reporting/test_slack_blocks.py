@@ -201,7 +201,9 @@ many = st.integers(0, 50)
 
 
 @settings(max_examples=25, deadline=None)
-@given(stages=st.sampled_from((1, 2, 7)), cases=many, named=many, wrong=many, picks=st.tuples(wild, wild, wild))
+@given(
+    stages=st.sampled_from((1, 2, 7)), cases=many, named=many, wrong=many, picks=st.tuples(wild, wild, wild)
+)
 def test_whatever_others_wrote_slack_takes_the_message(
     stages: int, cases: int, named: int, wrong: int, picks: tuple[int, int, int]
 ) -> None:

@@ -7,23 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from turnout.core.errors import NotFound, PermanentError, TransientError
+from turnout.core.errors import PermanentError, TransientError
 from turnout.core.messages import ReportRequested
-from turnout.core.model import Outcome
 from turnout.core.ports import Clock
-from turnout.core.run import Run
+from turnout.reporting.current import Report, read
 from turnout.reporting.ledger import FAILED, SENT, SKIPPED, Ledger, Reports
-
-LOOK_BACK = 20
-"""Runs of the branch that are looked at for one that ended well or badly, past those that were cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """``run`` is as new as the store has it. ``previous``: how the run before on the branch ended, empty: none."""
-
-    run: Run
-    previous: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +64,11 @@ def report(message: ReportRequested, store: Reports, channels: Sequence[Channel]
     Raises: NotFound for a run that isn't in the store; TransientError when at least one channel should be tried
     again (``retry_after``: the longest wait asked for); PermanentError when none can be helped by that.
     """
-    run = store.load(message.run)
-    if run is None:
-        raise NotFound(f"no run {message.run}", "it may have been started on another store")
-    if run.version < message.version:
-        raise TransientError(f"run {message.run} is at version {run.version}, before {message.version}")
-    current = Report(run, _previous(run, store))
+    current = read(store, message.run)
+    if current.run.version < message.version:
+        raise TransientError(
+            f"run {message.run} is at version {current.run.version}, before {message.version}"
+        )
     run_all([partial(_tell, message, current, each, store, clock) for each in channels])
 
 
@@ -123,16 +110,3 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
         ledger.record(message.fact, FAILED, str(error)[:500], message.version)
         raise
     ledger.record(message.fact, told.status, told.reference[:500], message.version)
-
-
-def _previous(run: Run, store: Reports) -> str:
-    """The outcome of the newest run before on the branch that says something about the code."""
-    branch = run.change.branch
-    if not run.finished or not branch:
-        return ""
-    found = store.previous_outcome(run.project, branch, run.id)
-    if found not in (Outcome.CANCELLED, Outcome.SKIPPED):
-        return found
-    rows = store.runs(limit=LOOK_BACK, before=run.id, project=run.project, branch=branch, status="finished")
-    told = (row.outcome for row in rows if row.outcome not in (Outcome.CANCELLED, Outcome.SKIPPED))
-    return next(told, "")

@@ -8,7 +8,8 @@ from email.message import EmailMessage
 from functools import partial
 from typing import Protocol
 
-from turnout.reporting.deliver import Report, Told, run_all
+from turnout.reporting.current import Report
+from turnout.reporting.deliver import Told, run_all
 from turnout.reporting.email_text import address, compose, is_address, message_id
 from turnout.reporting.ledger import Ledger
 from turnout.reporting.policy import end_is_told, notify

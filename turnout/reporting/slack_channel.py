@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from turnout.core.errors import TransientError
 from turnout.core.run import Run
-from turnout.reporting.deliver import Report, Told
+from turnout.reporting.current import Report, read
+from turnout.reporting.deliver import Told
 from turnout.reporting.ledger import SENDING, SENT, Ledger
 from turnout.reporting.policy import is_told, notify
 from turnout.reporting.slack_blocks import SlackMessage, card, details, to_json
@@ -56,15 +57,16 @@ class SlackChannel:
             return Told.nothing("no channel: set notify.slack in the pipeline file, or TURNOUT_SLACK_CHANNEL")
         if not ledger.begun(CARD) and not is_told(report.run, report.previous):
             return Told.nothing("not asked for")
-        reference, run = self._card(report, ledger, place)
-        for each in details(look(run, previous=report.previous, console=self.console)):
-            self._detail(each, run, ledger, reference)
+        reference, shown = self._card(report, ledger, place)
+        for each in details(look(shown.run, previous=shown.previous, console=self.console)):
+            self._detail(each, shown.run, ledger, reference)
         return Told.sent(reference)
 
-    def _card(self, report: Report, ledger: Ledger, place: str) -> tuple[str, Run]:
-        """Post the message, or bring it up to date; its reference, and the run that it shows."""
-        run = report.run
+    def _card(self, report: Report, ledger: Ledger, place: str) -> tuple[str, Report]:
+        """Post the message, or bring it up to date; its reference, and what it shows."""
+        overtaken = False
         for _ in range(MAX_ROUNDS):
+            run = report.run
             message = to_json(card(look(run, previous=report.previous, console=self.console)), run.id)
             reference = ledger.once(
                 CARD,
@@ -73,8 +75,8 @@ class SlackChannel:
                 partial(self.chat.find, place, message["metadata"]),
             )
             row = ledger.find(CARD)
-            if row is not None and row.status == SENT and row.version >= run.version:
-                return reference, run
+            if not overtaken and row is not None and row.status == SENT and row.version >= run.version:
+                return reference, report
             ledger.record(CARD, SENDING, reference, run.version)
             if not self.chat.update(reference, message):
                 ledger.forget(CARD)  # somebody deleted it: post it anew
@@ -82,11 +84,11 @@ class SlackChannel:
             row = ledger.find(CARD)
             if row is not None and row.version == run.version and row.reference == reference:
                 ledger.record(CARD, SENT, reference, run.version)
-                return reference, run
+                return reference, report
             # Somebody else was at it meanwhile, and ours may have come last: show the newest state.
-            run = ledger.reports.load(run.id) or run
+            overtaken, report = True, read(ledger.reports, run.id)
         raise TransientError(
-            f"slack: the message of run {run.id} is being changed by others, come back later"
+            f"slack: the message of run {report.run.id} is being changed by others, come back later"
         )
 
     def _detail(self, each: SlackMessage, run: Run, ledger: Ledger, reference: str) -> None:

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.reporting.telling import CHANGE, TWO_FAILED, Desk, ends, passes, pipeline, told
+from turnout.core import messages as m
+from turnout.core.errors import NotFound, PermanentError, TransientError
+from turnout.core.messages import ReportRequested
+from turnout.core.model import Outcome
+from turnout.core.result import Result
+from turnout.reporting.current import Report
+from turnout.reporting.deliver import Told, Unconfigured, report, run_all
+from turnout.reporting.ledger import FAILED, SENT, SKIPPED, Ledger
+
+
+@dataclass
+class Ear:
+    """A channel that remembers what it was told, and fails where a test says so."""
+
+    name: str
+    heard: list[Report] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    def tell(self, report: Report, ledger: Ledger) -> Told:
+        if self.failures:
+            raise self.failures.pop(0)
+        ledger.once(f"heard:{report.run.version}", report.run.version, lambda: "ref")
+        self.heard.append(report)
+        return Told.sent("ref")
+
+
+@pytest.fixture
+def slack() -> Ear:
+    return Ear("slack")
+
+
+@pytest.fixture
+def email() -> Ear:
+    return Ear("email")
+
+
+@pytest.fixture
+def desk(slack: Ear, email: Ear) -> Desk:
+    return Desk((slack, email))
+
+
+def test_every_channel_is_told_and_the_fact_recorded(desk: Desk, slack: Ear, email: Ear) -> None:
+    story = told(pipeline())
+    desk.report(story, "started")
+    assert len(slack.heard) == len(email.heard) == 1
+    assert [desk.status(story.run, name, "started") for name in ("slack", "email")] == [SENT, SENT]
+
+
+def test_a_redelivered_fact_is_told_nobody_again(desk: Desk, slack: Ear) -> None:
+    story = told(pipeline())
+    desk.report(story, "started")
+    desk.report(story, "started")
+    assert len(slack.heard) == 1
+
+
+def test_one_channel_failing_keeps_neither_the_other_waiting_nor_tells_it_twice(
+    desk: Desk, slack: Ear, email: Ear
+) -> None:
+    slack.failures.append(TransientError("slack is away", retry_after=7))
+    story = told(pipeline())
+    with pytest.raises(TransientError) as caught:
+        desk.report(story, "started")
+    assert caught.value.retry_after == 7
+    assert (len(slack.heard), len(email.heard)) == (0, 1)
+    assert desk.status(story.run, "slack", "started") == FAILED
+    desk.report(story, "started")
+    assert (len(slack.heard), len(email.heard)) == (1, 1)
+    assert desk.status(story.run, "slack", "started") == SENT
+
+
+def test_a_failure_that_trying_again_can_help_wins_over_one_that_it_can_not(
+    desk: Desk, slack: Ear, email: Ear
+) -> None:
+    slack.failures.append(PermanentError("no such channel"))
+    email.failures.append(TransientError("greylisted"))
+    with pytest.raises(TransientError, match=r"no such channel.*greylisted"):
+        desk.report(told(pipeline()), "started")
+
+
+def test_the_dead_letter_names_every_reason(desk: Desk, slack: Ear, email: Ear) -> None:
+    slack.failures.append(PermanentError("no such channel"))
+    email.failures.append(PermanentError("no such mailbox"))
+    with pytest.raises(PermanentError, match=r"no such channel; no such mailbox"):
+        desk.report(told(pipeline()), "started")
+
+
+def test_a_defect_of_a_channel_comes_out_as_it_is_after_the_others_were_told(
+    desk: Desk, slack: Ear, email: Ear
+) -> None:
+    slack.failures.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        desk.report(told(pipeline()), "started")
+    assert len(email.heard) == 1
+
+
+def test_the_longest_wait_that_was_asked_for_counts() -> None:
+    def wait(seconds: float | None) -> Callable[[], None]:
+        def step() -> None:
+            raise TransientError("wait", retry_after=seconds)
+
+        return step
+
+    with pytest.raises(TransientError) as caught:
+        run_all([wait(3), wait(None), wait(30)])
+    assert caught.value.retry_after == 30
+
+
+def test_people_are_told_the_run_as_it_is_now_also_by_an_old_fact(desk: Desk, slack: Ear) -> None:
+    story = told(pipeline())
+    early = desk.put(story)
+    passes(story, "lint", "test", "script")
+    desk.put(story)
+    desk.again(early, "started", early.version)
+    assert slack.heard[0].run.outcome is Outcome.SUCCESS
+
+
+def test_a_channel_that_is_not_set_up_is_recorded_and_no_error() -> None:
+    desk = Desk((Unconfigured("slack", "TURNOUT_SLACK_TOKEN is not set"),))
+    story = told(pipeline())
+    desk.report(story, "started")
+    row = desk.store.find_report(story.run.id, "slack", "started")
+    assert row is not None
+    assert (row.status, row.reference) == (SKIPPED, "TURNOUT_SLACK_TOKEN is not set")
+
+
+def test_a_run_that_the_store_does_not_have_can_not_be_told(desk: Desk) -> None:
+    message = ReportRequested(run="nobody", version=1, fact="started", project="shop")
+    with pytest.raises(NotFound, match="nobody"):
+        report(message, desk.store, desk.channels, desk.clock)
+
+
+def test_a_store_that_lags_behind_the_fact_is_asked_again_later(desk: Desk) -> None:
+    run = desk.put(told(pipeline()))
+    with pytest.raises(TransientError, match=f"version {run.version}"):
+        desk.again(run, "finished", run.version + 1)
+
+
+class TestTheRunBefore:
+    def finished(self, desk: Desk, run: str, outcome: Outcome, branch: str = "main") -> None:
+        """A run of the branch that ended so."""
+        story = told(pipeline(), run=run, change=CHANGE.with_(branch=branch))
+        match outcome:
+            case Outcome.CANCELLED:
+                story.hear(m.CancelRun(run=run, by="ada"))
+                ends(story, "lint", Result(outcome=Outcome.CANCELLED))
+            case Outcome.FAILURE:
+                ends(story, "lint", TWO_FAILED)
+            case _:
+                passes(story, "lint", "test", "script")
+        assert story.run.outcome is outcome
+        desk.put(story)
+
+    def previous(self, desk: Desk, ear: Ear) -> str:
+        desk.report(passes(told(pipeline(), run="new"), "lint", "test", "script"), "finished")
+        return ear.heard[-1].previous
+
+    def test_there_may_be_none(self, desk: Desk, slack: Ear) -> None:
+        assert self.previous(desk, slack) == ""
+
+    def test_its_outcome_counts(self, desk: Desk, slack: Ear) -> None:
+        self.finished(desk, "1", Outcome.FAILURE)
+        self.finished(desk, "2", Outcome.SUCCESS)
+        assert self.previous(desk, slack) == "success"
+
+    def test_cancelled_ones_are_looked_past(self, desk: Desk, slack: Ear) -> None:
+        self.finished(desk, "1", Outcome.FAILURE)
+        self.finished(desk, "2", Outcome.CANCELLED)
+        self.finished(desk, "3", Outcome.CANCELLED)
+        assert self.previous(desk, slack) == "failure"
+
+    def test_only_cancelled_ones_are_like_none(self, desk: Desk, slack: Ear) -> None:
+        self.finished(desk, "1", Outcome.CANCELLED)
+        assert self.previous(desk, slack) == ""
+
+    def test_those_of_another_branch_do_not_count(self, desk: Desk, slack: Ear) -> None:
+        self.finished(desk, "1", Outcome.FAILURE, branch="topic")
+        assert self.previous(desk, slack) == ""
