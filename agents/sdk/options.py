@@ -33,13 +33,19 @@ def _names(model: type[Value]) -> list[str]:
 def _problem(model: type[Value], detail: Any) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     if detail["type"] != "extra_forbidden":
-        return f"with{path}: {detail['msg'].removeprefix('Value error, ')}, got {str(detail['input'])[:80]!r}"
+        return f"with{path}: {_said(detail)}, got {str(detail['input'])[:80]!r}"
     near = (
         difflib.get_close_matches(str(detail["loc"][-1]), _names(model), n=1)
         if len(detail["loc"]) == 1
         else []
     )
     return f"with{path}: there is no such option" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _said(detail: Any) -> str:
+    if detail["type"] == "tuple_type":
+        return "expected a string or a list of strings"
+    return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
 
 
 def _listed(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class Installer:
         self._workspace = workspace
         self._venv = venv
         self._env = installer_environment(workspace.cache / "downloads")
-        self._uv = workspace.which("uv")
+        self._uv = _find_uv(workspace)
         pip = () if self._uv is None else ("--without-pip",)
         ran = self._call([interpreter.path, "-m", "venv", *pip, str(venv)])
         if not ran:
@@ -67,3 +68,13 @@ class Installer:
             writable_cache=True,
             quiet=True,
         ).ok
+
+
+def _find_uv(workspace: Workspace) -> str | None:
+    """uv on the path, or the one that is installed beside this agent, if tools can start it."""
+    beside = Path(sys.executable).parent / "uv"
+    if found := workspace.which("uv"):
+        return found
+    if beside.exists() and workspace.run([str(beside), "--version"], capture=True, quiet=True, timeout=30).ok:
+        return str(beside)
+    return None

@@ -118,6 +118,6 @@ def _summary(tests: Tests | None, only: Sequence[str], wrong: Sequence[str]) -> 
         parts.append(f"{tests.skipped} skipped")
     if tests.flaky and not only:
         parts.append(f"{len(tests.flaky)} flaky")
-    if tests.coverage is not None and not only:
+    if tests.coverage is not None and not only and not any(each.startswith("coverage") for each in wrong):
         parts.append(f"coverage {tests.coverage:.1f} %")
     return one_line("; ".join([", ".join(parts), *wrong]))
