@@ -122,9 +122,13 @@ def test_an_empty_file_is_an_empty_document() -> None:
 
 def test_a_key_twice_is_named_with_the_place_of_both() -> None:
     found = the_problem("a:\n  x: 1\n  y: 2\n  x: 3\n")
-    assert (found.line, found.column) == (4, 3)
+    assert (found.line, found.column, found.path) == (4, 3, "a.x")
     assert "`x`" in found.message
     assert "line 2" in found.hint
+
+
+def test_a_key_twice_deep_in_a_list_has_its_path() -> None:
+    assert the_problem("a:\n  - b\n  - {c: {d: 1, d: 2}}\n").path == "a[1].c.d"
 
 
 def test_all_keys_that_are_there_twice_are_named() -> None:

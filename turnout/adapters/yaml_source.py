@@ -1,14 +1,10 @@
 """Reads YAML into a `Document`: every key and value with its place, every problem with its own.
 
-The scalars are those of YAML 1.2's core schema (``on``, ``yes`` and ``no`` are text, ``0755`` is no octal number),
-less what JSON cannot hold: infinities, not-a-number, and whole numbers of over 18 digits stay text.
 Anchors, aliases and merge keys (``<<``) work, within bounds that hold for hostile files too.
-Source: https://yaml.org/spec/1.2.2/#103-core-schema
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from turnout.core.document import Document, Entry, Mapped, Node, Place, Scalar, Sequence
+from turnout.adapters.yaml_scalars import resolve
+from turnout.core.document import Document, Entry, Mapped, Node, Place, Scalar, Sequence, render_path
 from turnout.core.errors import InvalidConfig, Problem
 
 MAX_BYTES = 256 * 1024
@@ -30,11 +27,6 @@ MAX_PROBLEMS = 100
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_TRUE, _FALSE = frozenset({"true", "True", "TRUE"}), frozenset({"false", "False", "FALSE"})
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
-_OCTAL, _HEX = re.compile(r"0o[0-7]{1,20}"), re.compile(r"0x[0-9a-fA-F]{1,15}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -67,16 +59,16 @@ def load(text: str, file: str) -> Document:
     if size > MAX_BYTES:
         message = f"the file has {size:,} bytes, at most {MAX_BYTES:,} are read"
         raise InvalidConfig([_problem(file, Place(1, 1), message)])
-    builder = _Builder()
+    builder = _Builder(file)
     try:
         builder.build(yaml.parse(text, Loader=_LOADER))
     except _Stop as stop:
         builder.report(stop.place, stop.message, stop.hint)
     except yaml.YAMLError as error:
-        builder.problems.append(_syntax(error, text))
+        builder.problems.append(_problem(file, *_syntax(error, text)))
     if builder.problems:
         found = builder.problems[:MAX_PROBLEMS]
-        raise InvalidConfig([_problem(file, *each) for each in found])
+        raise InvalidConfig(found)
     return Document(file, builder.root or Scalar(Place(1, 1), None, ""))
 
 
@@ -117,15 +109,21 @@ class _Built:
 class _Builder:
     """Follows the parser's events with a stack of its own, so that no nesting can exhaust Python's."""
 
-    def __init__(self) -> None:
-        self.problems: list[tuple[Place, str, str]] = []
+    def __init__(self, file: str) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
         self.root: Node | None = None
         self._open: list[_Open] = []
         self._anchors: dict[str, _Built | None] = {}
         self._documents = 0
 
-    def report(self, place: Place, message: str, hint: str = "") -> None:
-        self.problems.append((place, message, hint))
+    def report(self, place: Place, message: str, hint: str = "", key: str | None = None) -> None:
+        """``key``: the problem is this key of the innermost mapping."""
+        steps = [
+            (each.key[0] if each.key else None) if each.mapping else len(each.items) for each in self._open
+        ]
+        path = render_path(tuple(step for step in (*steps, key) if step is not None))
+        self.problems.append(Problem(self._file, place.line, place.column, path, message, hint))
 
     def build(self, events: Iterator[Any]) -> None:
         for event in events:
@@ -217,7 +215,9 @@ class _Builder:
         first = parent.entries.get(key)
         if first is not None:
             line = first.place.line
-            self.report(where, f"key `{key[:60]}` is here twice", f"the first is in line {line}: remove one")
+            self.report(
+                where, f"key `{key[:60]}` is here twice", f"the first is in line {line}: remove one", key
+            )
             return
         parent.entries[key] = Entry(where, node)
 
@@ -236,10 +236,10 @@ def _scalar(event: Any, place: Place) -> Scalar:
     if bad:
         raise _Stop(place, f"character U+{ord(bad[0]):04X} has no place in a text", "remove the escape")
     if event.tag is None and event.implicit[0]:
-        return Scalar(place, _resolve(text), text)
+        return Scalar(place, resolve(text), text)
     if event.tag in (None, "!", _CORE + "str"):
         return Scalar(place, text, text)
-    value, name = _resolve(text), str(event.tag).removeprefix(_CORE)
+    value, name = resolve(text), str(event.tag).removeprefix(_CORE)
     kinds: dict[str, tuple[type, ...]] = {
         "int": (int,),
         "float": (int, float),
@@ -255,28 +255,6 @@ def _scalar(event: Any, place: Place) -> Scalar:
 
 def _tag(tag: str) -> str:
     return (f"!!{tag.removeprefix(_CORE)}" if tag.startswith(_CORE) else tag)[:60]
-
-
-def _resolve(text: str) -> str | int | float | bool | None:
-    """A plain scalar's value in the core schema."""
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if text[0] not in "-+.0123456789":
-        return text
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text) and not text.lstrip("-+").isdigit():
-        value = float(text)
-        return value if math.isfinite(value) else text
-    return text
 
 
 def _problem(file: str, place: Place, message: str, hint: str = "") -> Problem:

@@ -123,7 +123,8 @@ class When(Configured):
 def _check_matrix(axes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     cells = prod(len(values) for values in axes.values())
     if cells > MAX_CELLS:
-        raise Refused(f"the matrix has {cells:,} cells, at most {MAX_CELLS} are allowed", "take values away")
+        count = f"{cells:,}" if cells < 1_000_000 else "over a million"
+        raise Refused(f"the matrix has {count} cells, at most {MAX_CELLS} are allowed", "take values away")
     return axes
 
 

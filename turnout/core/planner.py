@@ -99,7 +99,7 @@ def _refuse_unknown_environments(config: PipelineConfig, project: ProjectConfig)
         raise InvalidConfig(
             [
                 Problem(
-                    "",
+                    "pipeline file",
                     0,
                     0,
                     "",
