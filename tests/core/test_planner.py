@@ -31,6 +31,7 @@ from turnout.core.config import ProjectConfig, parse_pipeline
 from turnout.core.errors import InvalidConfig
 from turnout.core.model import ChangeKind, Outcome, Runtime
 from turnout.core.plan import Approval, Concurrency, Resources, Retries
+from turnout.core.planned import CACHE_SWITCH
 from turnout.core.planner import canonical_json, digest_of, plan, reasons
 
 
@@ -273,11 +274,11 @@ def test_the_projects_runtime_is_for_stages_that_name_none() -> None:
     assert [stage.runtime for stage in made.stages] == [Runtime.KUBERNETES, Runtime.DOCKER]
 
 
-def test_a_cache_that_is_switched_off_is_an_option_of_the_agents_that_have_one() -> None:
-    made = planned(
-        stages("[{agent: lint, with: {tool: ruff}}, build]"), by=project("cache: {dependencies: false}")
-    )
-    assert [stage.options for stage in made.stages] == [{"tool": "ruff", "cache": False}, {}]
+def test_a_cache_that_is_switched_off_is_told_to_the_agents_that_have_one() -> None:
+    config = stages("[{agent: lint, env: {A: 1}}, build]")
+    made = planned(config, by=project("cache: {dependencies: false}"))
+    assert [stage.env for stage in made.stages] == [{"A": "1", CACHE_SWITCH: "off"}, {}]
+    assert [stage.env for stage in planned(config).stages] == [{"A": "1"}, {}]
 
 
 @pytest.mark.parametrize(

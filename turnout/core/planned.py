@@ -19,6 +19,8 @@ from turnout.core.rules import Verdict, reaches, takes_part
 DEFAULT_TIMEOUT = 3600.0
 INSTALLING_AGENTS = frozenset({"lint", "test"})
 """Agents that install a repository's dependencies, and so have a cache of them."""
+CACHE_SWITCH = "TURNOUT_DEPENDENCY_CACHE"
+"""In a stage's ``env``; ``off``: its agent installs the dependencies anew and keeps none."""
 
 _Amount = TypeVar("_Amount", int, float)
 
@@ -39,7 +41,7 @@ def planned_stage(
         agent=stage.agent,
         needs=needs,
         tasks=tuple(PlannedTask(id=task_id(stage.name, cell), cell=cell) for cell in stage.cells()),
-        options=_options(stage, project),
+        options=stage.options,
         skip="" if verdict.holds else verdict.reason,
         retries=retries,
         timeout=timeout,
@@ -48,7 +50,7 @@ def planned_stage(
         runtime=stage.runtime or project.runtime,
         resources=resources,
         network=network,
-        env=stage.env,
+        env=_env(stage, project),
         secrets=secrets,
         environment=environment,
         approval=approval,
@@ -108,10 +110,10 @@ def _approval(config: ApprovalConfig) -> Approval:
     return Approval(required=config.required, by=config.by, expires=config.expires)
 
 
-def _options(stage: StageConfig, project: ProjectConfig) -> dict[str, object]:
+def _env(stage: StageConfig, project: ProjectConfig) -> dict[str, str]:
     if stage.agent in INSTALLING_AGENTS and not project.cache.dependencies:
-        return {**stage.options, "cache": False}
-    return dict(stage.options)
+        return {**stage.env, CACHE_SWITCH: "off"}
+    return stage.env
 
 
 def _unknown(stage: StageConfig, change: Change, verdict: Verdict) -> Iterable[str]:
