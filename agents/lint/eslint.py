@@ -14,6 +14,7 @@ from agents.lint.discovery import eslint_config
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import read_package_json
 from agents.sdk.sarif import ToolFindings
+from agents.sdk.toolchain import read_json
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -87,10 +88,9 @@ def _recommended(workspace: Workspace, asked: Asked, node: NodeEnv, major: int) 
 
 def read(report: Path, asked: Asked) -> tuple[tuple[Finding, ...], int]:
     """Findings and the number of files that were checked. Raises: AgentError when there is no report to read."""
-    try:
-        content: list[dict[str, Any]] = json.loads(report.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise AgentError("eslint wrote no report that can be read", "see the log for its words") from error
+    content: list[dict[str, Any]] = read_json(report.parent, report.name)
+    if not isinstance(content, list):
+        raise AgentError("eslint wrote no report that can be read", "see the log for its words")
     found = tuple(
         _finding(inside(asked.root, asked.cwd, str(file["filePath"])), message)
         for file in content

@@ -5,7 +5,6 @@ Source: Pylint, "Exit codes": the bits 1 fatal, 2 error, 4 warning, 8 refactor, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from agents.lint.discovery import python_sources
 from agents.sdk.python_env import python_env
 from agents.sdk.python_project import read_python_project
 from agents.sdk.sarif import ToolFindings
+from agents.sdk.toolchain import read_json
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -75,10 +75,9 @@ def run_pylint(workspace: Workspace, asked: Asked) -> ToolFindings:
 
 def read(report: Path, cwd: str) -> tuple[Finding, ...]:
     """Raises: AgentError when there is no report to read."""
-    try:
-        messages: Sequence[dict[str, Any]] = json.loads(report.read_text("utf-8") or "[]")
-    except (OSError, ValueError) as error:
-        raise AgentError("pylint wrote no report that can be read", "see the log for its words") from error
+    messages: Sequence[dict[str, Any]] = read_json(report.parent, report.name)
+    if not isinstance(messages, list):
+        raise AgentError("pylint wrote no report that can be read", "see the log for its words")
     return tuple(_finding(message, cwd) for message in messages)
 
 

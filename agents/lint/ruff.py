@@ -5,7 +5,6 @@ Source: Ruff, "Exit codes": 0 nothing found, 1 something found, 2 it ended abnor
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from agents.lint.asked import Asked, inside
 from agents.sdk.python_env import python_env
 from agents.sdk.python_project import read_python_project
 from agents.sdk.sarif import ToolFindings
+from agents.sdk.toolchain import read_json
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -59,10 +59,9 @@ def _pinned(constraints: tuple[str, ...]) -> str:
 
 def read(report: Path, asked: Asked) -> list[tuple[Finding, str]]:
     """Findings, each with its rule's page. Raises: AgentError when there is no report to read."""
-    try:
-        content: list[dict[str, Any]] = json.loads(report.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise AgentError("ruff wrote no report that can be read", "see the log for its words") from error
+    content: list[dict[str, Any]] = read_json(report.parent, report.name)
+    if not isinstance(content, list):
+        raise AgentError("ruff wrote no report that can be read", "see the log for its words")
     return [(_finding(each, asked), str(each.get("url") or "")) for each in content]
 
 

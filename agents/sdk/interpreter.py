@@ -12,17 +12,25 @@ from pathlib import Path
 from agents.sdk.python_project import PythonProject, satisfies
 from agents.sdk.workspace import AgentError, Workspace
 
-_PROBE_PYTHON = "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))"
-_PROBE_NODE = "console.log(process.execPath); console.log(process.versions.node)"
+_PROBE_PYTHON = """import sys, importlib.util
+print(sys.executable)
+print('.'.join(map(str, sys.version_info[:3])))
+print('full' if importlib.util.find_spec('venv') and importlib.util.find_spec('ensurepip') else 'bare')
+"""
+_PROBE_NODE = "console.log(process.execPath); console.log(process.versions.node); console.log('full')"
 _NEWEST_FIRST = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9", "3.8")
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """``path``: the program itself, not a launcher in front of it. ``version`` like ``3.11.7`` or ``20.20.2``."""
+    """``path``: the program itself, not a launcher in front of it. ``version`` like ``3.11.7`` or ``20.20.2``.
+
+    ``full``: a Python that can make virtual environments with pip in them (Debian's cannot without python3-venv).
+    """
 
     path: str
     version: str
+    full: bool = True
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -55,11 +63,16 @@ def find_python(workspace: Workspace, project: PythonProject, wanted: str) -> In
             f".python-version asks for {project.wanted_python}, which is not installed; going on without"
         )
     seen: list[str] = []
+    bare: Interpreter | None = None
     for version in ("", *_NEWEST_FIRST):
         for found in _pythons(workspace, version):
             if satisfies(found.numbers, project.requires_python):
-                return found
+                if found.full:
+                    return found
+                bare = bare or found
             seen.append(found.version)
+    if bare:
+        return bare  # with uv it is enough
     needed = f" {project.requires_python}" if project.requires_python else ""
     have = f"there is {', '.join(dict.fromkeys(seen))}; " if seen else ""
     raise AgentError(
@@ -128,5 +141,5 @@ def _probed(workspace: Workspace, candidates: list[str], probe: tuple[str, ...])
             continue
         ran = workspace.run([path, *probe], capture=True, quiet=True, timeout=30)
         lines = ran.stdout.decode(errors="replace").split("\n")
-        if ran.ok and len(lines) >= 2 and Path(lines[0]).is_absolute():
-            yield Interpreter(lines[0], lines[1].strip())
+        if ran.ok and len(lines) >= 3 and Path(lines[0]).is_absolute():
+            yield Interpreter(lines[0], lines[1].strip(), lines[2].strip() == "full")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from agents.sdk.installing import installer_environment
 from agents.sdk.interpreter import Interpreter, find_node
 from agents.sdk.node_modules import NodeProject, read_node_project
 from agents.sdk.package_json import read_package_json
+from agents.sdk.toolchain import path_with
 from agents.sdk.workspace import AgentError, Workspace
 
 
@@ -68,9 +68,7 @@ def node_env(
     ``install``: packages to be added to the project's own. Raises: AgentError when something cannot be installed.
     """
     node = find_node(workspace, root, wanted)
-    env = {
-        "PATH": f"{root / 'node_modules/.bin'}:{Path(node.path).parent}:{os.environ.get('PATH', os.defpath)}"
-    }
+    env = {"PATH": path_with(root / "node_modules/.bin", Path(node.path).parent)}
     installer = _Installer(workspace, node, env)
     folders = [root / "node_modules"]
     with ExitStack() as held_entries:

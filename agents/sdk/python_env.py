@@ -10,7 +10,6 @@ costs some 0.2 s (flit, hatchling) to 0.7 s (setuptools), since it asks the buil
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from agents.sdk.interpreter import Interpreter, find_python
 from agents.sdk.python_installer import Installer
 from agents.sdk.python_layer import install_project, installed, make_layer, normal, run_hook, site_packages
 from agents.sdk.python_project import BuildSystem, PythonProject
+from agents.sdk.toolchain import path_with
 from agents.sdk.workspace import Workspace
 
 LAYOUT = "2"
@@ -69,8 +69,7 @@ def python_env(
     with held(workspace, "python", recipe.key(), recipe.build) as entry:
         layer = workspace.scratch / "python"
         python = make_layer(layer, entry)
-        path = f"{layer / 'bin'}:{os.environ.get('PATH', os.defpath)}"
-        env = {"PATH": path, "VIRTUAL_ENV": str(layer)}
+        env = {"PATH": path_with(layer / "bin"), "VIRTUAL_ENV": str(layer)}
         if build is not None:
             install_project(workspace, build, layer, entry, cwd, env)
         elif not bare and (folders := _source_folders(project.root)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,10 +73,18 @@ class Installer:
 
 
 def _find_uv(workspace: Workspace) -> str | None:
-    """uv on the path, or the one that is installed beside this agent, if tools can start it."""
-    beside = Path(sys.executable).parent / "uv"
+    """uv on the path, or a copy of the one that this agent has: tools do not see the agent's own folders."""
     if found := workspace.which("uv"):
         return found
-    if beside.exists() and workspace.run([str(beside), "--version"], capture=True, quiet=True, timeout=30).ok:
-        return str(beside)
-    return None
+    beside = Path(sys.executable).parent / "uv"
+    mine = str(beside) if beside.exists() else shutil.which("uv")
+    if mine is None:
+        return None
+    copy = workspace.cache / "programs" / "uv"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        growing = copy.with_name(f".uv.{os.getpid()}")
+        shutil.copy(mine, growing)  # a copy, no link: what an installer does to it stays in the cache
+        growing.rename(copy)
+    ran = workspace.run([str(copy), "--version"], capture=True, quiet=True, timeout=30)
+    return str(copy) if ran.ok else None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agents.sdk import editable_hook
 from agents.sdk.python_project import BuildSystem
+from agents.sdk.toolchain import path_with
 from agents.sdk.workspace import AgentError, Workspace
 
 
@@ -76,7 +77,7 @@ def run_hook(
 ) -> str:
     hook = workspace.scratch / "editable_hook.py"
     shutil.copy(editable_hook.__file__, hook)
-    path = env.get("PATH", os.environ.get("PATH", os.defpath))
+    path = env.get("PATH", path_with())
     ran = workspace.run(
         [python, str(hook), what, json.dumps({**settings, "backend": build.backend, "path": build.path})],
         cwd=cwd,

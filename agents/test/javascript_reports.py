@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agents.sdk import toolchain
 from agents.sdk.junit import Case, Status, one_line
 
 
 def read_json(folder: Path, root: Path) -> tuple[Case, ...] | None:
     """Jest's ``--json``, which Vitest writes as well."""
-    try:
-        content = json.loads((folder / "report.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    content = toolchain.read_json(folder, "report.json")
+    if not isinstance(content, dict):
         return None
     return tuple(case for suite in content.get("testResults", ()) for case in _jest_file(suite, root))
 
@@ -57,7 +56,9 @@ def _told(message: str) -> str:
 
 def read_mocha(folder: Path, root: Path) -> tuple[Case, ...] | None:
     found: dict[int, Case] = {}
-    lines = _json_lines(folder / "report.jsonl")
+    lines = toolchain.read_json_lines(folder, "report.jsonl")
+    if lines is None:
+        return None
     for line in lines:
         if line.get("end"):
             continue
@@ -75,15 +76,16 @@ def read_mocha(folder: Path, root: Path) -> tuple[Case, ...] | None:
             message=one_line(line["message"]),
             details=line["details"],
         )
-    return tuple(found.values()) if lines else None
+    return tuple(found.values())
 
 
 def read_node(folder: Path, root: Path) -> tuple[Case, ...] | None:
     """Node.js counts a test that has subtests as one more test; a suite (``describe``) is none."""
-    if not (folder / "report.jsonl").exists():
+    lines = toolchain.read_json_lines(folder, "report.jsonl")
+    if lines is None:
         return None
     found: list[tuple[Mapping[str, Any], Case]] = []
-    for line in _json_lines(folder / "report.jsonl"):
+    for line in lines:
         case = _node_case(line, relative(line["file"], root), root)
         if line["kind"] == "hookFailed" and line["suite"]:
             found = [_cancelled(each, line, case) for each in found]
@@ -121,17 +123,6 @@ def _cancelled(
     if not within or line["kind"] != "cancelledByParent":
         return each
     return line, replace(case, status=Status.ERROR, message=cause.message, details=cause.details)
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    """A last line that was cut short, since the runner crashed, is left out."""
-    lines = []
-    for text in path.read_text("utf-8").splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
 
 
 def relative(file: str, root: Path) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from agents.sdk.junit import Case, Status
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import PackageJson, read_package_json
+from agents.sdk.toolchain import read_json
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from agents.test.dialects import DIALECTS, Dialect, in_script
 from agents.test.npm_script import Command, Unclear, is_placeholder, read_script
@@ -133,7 +133,6 @@ class _Session:
         for each in commands[: commands.index(until)]:
             if each.runner:
                 continue
-            self._workspace.log(f"$ {each.text}")
             if not self._workspace.run(["sh", "-c", each.text], cwd=self._asked.cwd, env=self._node.env).ok:
                 return f"`{each.text}`, which the test script runs before its tests, failed"
         return ""
@@ -145,7 +144,6 @@ class _Session:
         folder.mkdir(parents=True)
         arguments = [*dialect.arguments(asked, folder), *asked.options.args]
         if text:
-            self._workspace.log(f"$ {text}")
             argv = in_script(dialect, text, arguments)
         else:
             program = self._node.command(dialect.package) if dialect.package else [self._node.node]
@@ -163,7 +161,7 @@ class _Session:
         report = {"TURNOUT_TEST_REPORT": str(folder / "report.jsonl")}
         ran = self._workspace.run(argv, cwd=asked.cwd, env={**self._node.env, **report})
         cases = dialect.read(folder, asked.root)
-        return judge(ran, cases, _lines(folder / "coverage/coverage-summary.json"), dialect, asked)
+        return judge(ran, cases, _lines(folder), dialect, asked)
 
 
 def judge(
@@ -188,13 +186,13 @@ def judge(
     return Report(dialect.name, found or (), lines=lines, failure=failure, error=error, exit_code=ran.code)
 
 
-def _lines(path: Path) -> Lines | None:
-    try:
-        content: Mapping[str, Mapping[str, Mapping[str, int]]] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+def _lines(folder: Path) -> Lines | None:
+    """From Istanbul's ``json-summary``, which c8 and the runners' own coverage write."""
+    content = read_json(folder, "coverage/coverage-summary.json")
+    if not isinstance(content, dict):
         return None
     lines = content["total"]["lines"]
-    return Lines(lines["covered"], lines["total"])
+    return Lines(int(lines["covered"]), int(lines["total"]))
 
 
 def _sum(lines: Sequence[Lines]) -> Lines | None:

@@ -5,7 +5,6 @@ Source: pytest, "Exit codes": 0 passed, 1 failed, 2 interrupted, 3 internal erro
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from agents.sdk.junit import Case, Status, one_line
 from agents.sdk.python_env import PythonEnv, python_env
 from agents.sdk.python_project import PythonProject, read_ini, read_python_project, read_toml
+from agents.sdk.toolchain import read_json, read_json_lines
 from agents.sdk.workspace import ToolRun, Workspace
 from agents.test import pytest_report
 from agents.test.report import Asked, Lines, Report, ended_by_signal
@@ -55,7 +55,7 @@ def _run(workspace: Workspace, asked: Asked, project: PythonProject, python: Pyt
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy(pytest_report.__file__, folder / "turnout_pytest_report.py")
-    lines, coverage = folder / "report.jsonl", folder / "coverage.json"
+    coverage = folder / "coverage.json"
     argv = [python.python, "-m", "pytest", "-p", "turnout_pytest_report", *asked.options.args]
     if asked.measured:
         argv += [*_sources(asked.root, project), f"--cov-report=json:{coverage}", "--cov-report=term"]
@@ -70,14 +70,14 @@ def _run(workspace: Workspace, asked: Asked, project: PythonProject, python: Pyt
         env={
             **python.env,
             "PYTHONPATH": path,
-            "TURNOUT_TEST_REPORT": str(lines),
+            "TURNOUT_TEST_REPORT": str(folder / "report.jsonl"),
             "COVERAGE_FILE": str(folder / ".coverage"),
             "PYTHONUNBUFFERED": "1",
         },
     )
     versions = {"pytest": python.has("pytest") or "", "python": python.version}
-    read = [json.loads(line) for line in lines.read_text("utf-8").splitlines()] if lines.exists() else []
-    return judge(ran, cases(read), versions, _lines(coverage), asked)
+    read = read_json_lines(folder, "report.jsonl") or ()
+    return judge(ran, cases(read), versions, _lines(folder), asked)
 
 
 def judge(
@@ -191,11 +191,12 @@ def _sources(root: Path, project: PythonProject) -> list[str]:
     return [f"--cov={name}" for name in found] or ["--cov=."]
 
 
-def _lines(path: Path) -> Lines | None:
-    if not path.exists():
+def _lines(folder: Path) -> Lines | None:
+    content = read_json(folder, "coverage.json")
+    if not isinstance(content, dict):
         return None
-    totals = json.loads(path.read_text("utf-8"))["totals"]
-    return Lines(totals["covered_lines"], totals["num_statements"])
+    totals = content["totals"]
+    return Lines(int(totals["covered_lines"]), int(totals["num_statements"]))
 
 
 def has_pytest_tests(root: Path) -> bool:

@@ -1,0 +1,43 @@
+"""What every toolchain here shares: where programs are looked for, and how reports of tools are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agents.sdk.inside import read_inside
+from agents.sdk.local_workspace import tool_path
+
+
+def path_with(*folders: Path) -> str:
+    """A ``PATH`` with these folders before those that tools have anyway."""
+    return ":".join([*map(str, folders), tool_path()])
+
+
+def read_json(folder: Path, name: str) -> Any:
+    """A report that a tool has left; None where there is none that is JSON. Never a file outside ``folder``."""
+    content = read_inside(folder, name)
+    if content is None:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def read_json_lines(folder: Path, name: str) -> Iterator[dict[str, Any]] | None:
+    """One object a line; a last one that a crash cut short is left out. None: there is no file."""
+    content = read_inside(folder, name)
+    return None if content is None else _objects(content)
+
+
+def _objects(content: bytes) -> Iterator[dict[str, Any]]:
+    for line in content.decode("utf-8", errors="replace").split("\n"):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(value, dict):
+            yield value
