@@ -12,8 +12,14 @@ from typing import Any
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample"
 REPOSITORY = "acme/shop"
-AUTHOR = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
-COMMITTER = {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}
+GIT_ENVIRONMENT = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,10 @@ def _commit(work: Path, message: str) -> None:
 
 def _git(at: Path, *arguments: str) -> str:
     """Raises: subprocess.CalledProcessError."""
-    env = os.environ | AUTHOR | COMMITTER | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     done = subprocess.run(
         ["git", "-c", "commit.gpgsign=false", *arguments],
         cwd=at,
-        env=env,
+        env=os.environ | GIT_ENVIRONMENT,
         check=True,
         capture_output=True,
         text=True,

@@ -191,6 +191,8 @@ def say(event: Any) -> None:
             console.print(f"    {event.result.outcome.value}: {event.result.summary}")
         case "retry_scheduled":
             console.print(f"    attempt {event.number} follows")
+        case _:
+            pass
 
 
 def check_run(run: str) -> None:
