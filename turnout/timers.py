@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
 from turnout.core.errors import TurnoutError
 from turnout.core.ports import Clock
+from turnout.logging import get_logger
 
 SHORT = 120.0
 """Seconds: anything due later is left to the sweeper."""
 MANY = 1000
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass

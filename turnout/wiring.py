@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnout.adapters.settings import Settings, read_settings
+from turnout.adapters.settings import InvalidSettings, Settings, read_settings
 from turnout.core.envelope import Envelope
+from turnout.core.errors import PermanentError
 from turnout.core.model import Runtime
 from turnout.logging import configure_logging
 
@@ -57,11 +58,14 @@ class Wiring:
     def store(self) -> SqlStore:
         from turnout.adapters.store.sql_store import open_store
 
-        return open_store(
-            self.settings.store_url,
-            embedded=self.settings.embedded,
-            synchronous=self.settings.sqlite_synchronous,
-        )
+        try:
+            return open_store(
+                self.settings.store_url,
+                embedded=self.settings.embedded,
+                synchronous=self.settings.sqlite_synchronous,
+            )
+        except PermanentError as error:
+            raise InvalidSettings(f"TURNOUT_DATABASE_URL: {error.message}", error.hint) from error
 
     @cached_property
     def bus(self) -> Bus:
@@ -142,19 +146,16 @@ class Wiring:
     def launcher(self) -> Launcher:
         from turnout.launching import Launcher
 
-        wanted = [each.strip() for each in self.settings.launcher_runtimes.split(",") if each.strip()]
-        return Launcher({Runtime(name): self._runtime(Runtime(name)) for name in wanted})
+        return Launcher({each: self._runtime(each) for each in self.settings.runtimes})
 
     def _runtime(self, runtime: Runtime) -> JobRuntime:
-        from turnout.core.errors import PermanentError
-
         match runtime:
             case Runtime.PROCESS:
                 from turnout.runtimes.process import ProcessRuntime
 
                 return ProcessRuntime(self.settings.home, self.claims)
             case _:
-                raise PermanentError(f"this build has no {runtime.value} runtime", "use `runtime: process`")
+                raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
 
     @cached_property
     def reporter(self) -> Reporter:
@@ -199,7 +200,9 @@ class Wiring:
         from turnout.adapters.smtp import SmtpMailer, read_smtp_url
         from turnout.reporting.email_channel import EmailChannel
 
-        return EmailChannel(SmtpMailer(read_smtp_url(url)), self.settings.mail_from, self.settings.console_url)
+        return EmailChannel(
+            SmtpMailer(read_smtp_url(url)), self.settings.mail_from, self.settings.console_url
+        )
 
     # --- what agents and planning share --------------------------------------------------------------
 
@@ -250,12 +253,12 @@ class Wiring:
         return self.sandbox.describe()
 
     def resident_agents(self, kinds: Sequence[str], member: str) -> ResidentAgents:
-        """``member``: the worker's name, the same after a restart. Raises: PermanentError for a kind without an agent."""
+        """``member``: the worker's name, the same after a restart. Raises: PermanentError where a kind has no agent."""
         from agents.sdk.resident import Parts, ResidentAgents
 
         parts = Parts(self.bus, self.claims, self.artifacts, self.secrets, self.clock, self.settings.home)
-        sandbox = "require" if self.settings.sandbox == "bubblewrap" else self.settings.sandbox
-        return ResidentAgents(parts, kinds, worker=member, slots=self.settings.slots, sandbox=sandbox)
+        s = self.settings
+        return ResidentAgents(parts, kinds, worker=member, slots=s.slots, sandbox=s.sandbox)
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import functions_framework
 from flask import Request, Response
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from turnout.adapters.settings import InvalidSettings
+from turnout.logging import get_logger
 from turnout.webhook import MAX_BODY, Answer
 from turnout.wiring import wiring
+
+log = get_logger()
 
 
 @functions_framework.http
 def webhook(request: Request) -> Response:
-    request.max_content_length = MAX_BODY
-    if request.method != "POST":
-        return _response(
-            Answer(405, {"error": f"{request.method} is not served here", "hint": "POST a delivery"})
-        )
-    if (request.content_length or 0) > MAX_BODY:
-        return _response(
-            Answer(413, {"error": "the body is too large", "hint": f"send at most {MAX_BODY} bytes"})
-        )
-    return _response(wiring().webhook.receive(request.headers, request.get_data(cache=False)))
-
-
-def _response(answer: Answer) -> Response:
+    answer = _answer(request)
     return Response(json.dumps(answer.body), answer.status, mimetype="application/json")
+
+
+def _answer(request: Request) -> Answer:
+    request.max_content_length = MAX_BODY
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        request.stream = io.BytesIO()  # the framework would read on to the end, and fail like this again
+        return Answer(413, {"error": "the body is too large", "hint": f"send at most {MAX_BODY} bytes"})
+    if request.method != "POST":
+        return Answer(405, {"error": f"{request.method} is not served here", "hint": "POST a delivery"})
+    try:
+        return wiring().webhook.receive(dict(request.headers), body)
+    except InvalidSettings as error:
+        log.error("not in service", reason=str(error))
+        return Answer(503, {"error": "not in service", "hint": "its log says why; then redeliver"})

@@ -16,9 +16,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from turnout.core.errors import PermanentError
 from turnout.core.events import Timing
-from turnout.core.model import Value
+from turnout.core.model import Runtime, Value
 
 PREFIX = "TURNOUT_"
+
+
+class InvalidSettings(PermanentError):
+    """What the operator has set can't be used: nothing works until it is mended, and then everything may."""
 
 
 class Settings(Value):
@@ -73,6 +77,19 @@ class Settings(Value):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("launcher_runtimes", mode="after")
+    @classmethod
+    def _known_runtimes(cls, given: str) -> str:
+        for name in filter(None, (each.strip() for each in given.split(","))):
+            if name not in set(Runtime):
+                raise ValueError(f"{name!r} is no runtime; known are {', '.join(Runtime)}")
+        return given
+
+    @property
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """Those that the launcher starts jobs on."""
+        return tuple(Runtime(each.strip()) for each in self.launcher_runtimes.split(",") if each.strip())
+
     @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'turnout.db'}"
@@ -109,7 +126,7 @@ def default_home(environ: Mapping[str, str]) -> Path:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Raises: PermanentError naming every variable that is wrong, with what it got and what was expected."""
+    """Raises: InvalidSettings naming every variable that is wrong, with what it got and what was expected."""
     given: dict[str, Any] = {"home": default_home(environ)}
     wrong: list[str] = []
     for name in Settings.model_fields:
@@ -129,7 +146,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             got = "" if "secret" in name or "password" in name else f", got {each['input']!r}"
             wrong.append(f"{PREFIX}{name.upper()}: {each['msg']}{got}")
     if wrong:
-        raise PermanentError(
+        raise InvalidSettings(
             "settings: " + "; ".join(wrong), "see `turnout settings` for what each one means"
         )
     return found

@@ -36,7 +36,7 @@ def subscriptions(launcher_runtimes: Sequence[str]) -> dict[str, tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a running stack tells others of itself. ``urls``: function to URL; ``bus`` and ``store`` name what it uses."""
+    """What a running stack tells others of itself. ``urls``: function to URL; ``bus``, ``store``: what it uses."""
 
     pid: int
     urls: Mapping[str, str]

@@ -1,8 +1,8 @@
 """Keeps the parts of a stack alive: starts them, starts the dead again, and lets them drain at the end.
 
-Each part is a child process: a function run after `fork` (the imports of the parent are shared, so it is up at once), or a
-command. A part says that it is ready by writing a line to the descriptor it is given; if the parent dies, the kernel
-tells the parts (PR_SET_PDEATHSIG), so that no part outlives its stack.
+Each part is a child process: a function run after `fork` (the imports of the parent are shared, so it is up at once),
+or a command. A part says that it is ready by writing a line to the descriptor it is given; if the parent dies, the
+kernel tells the parts (PR_SET_PDEATHSIG), so that no part outlives its stack.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _child(part: Part, ready: int, parent: int) -> None:
         if part.argv:
             os.set_inheritable(ready, True)
             os.environ["TURNOUT_READY_FD"] = str(ready)
-            os.execvp(part.argv[0], list(part.argv))
+            os.execvp(part.argv[0], list(part.argv))  # noqa: S606  # a list, no shell
         if part.body is not None:
             part.body(lambda: _say_ready(ready))
         status = 0

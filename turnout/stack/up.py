@@ -78,17 +78,17 @@ def _prepare(settings: Settings) -> None:
 
 def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[str, str]]:
     import functions_framework  # noqa: F401  # imported here so that the forked parts share it
-    import gunicorn.app.base  # noqa: F401
+    import gunicorn.app.base
     import gunicorn.workers.gthread  # noqa: F401
 
-    import turnout.dispatcher  # noqa: F401
-    import turnout.serving  # noqa: F401
+    import turnout.dispatcher
+    import turnout.serving
     import turnout.webhook  # noqa: F401
 
     listening = _listen(options.host, options.port)
     base = "http://{}:{}".format(*listening.getsockname())
     urls = {name: f"{base}/{name}" for name in FUNCTIONS}
-    topics = subscriptions(_launched(settings))
+    topics = subscriptions(settings.runtimes)
     return [
         Part("functions", lambda ready: parts.run_functions(listening.fileno(), ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
@@ -107,7 +107,7 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         urls[name] = f"http://{options.host}:{port}"
         argv = [framework, "--target", name, "--source", str(source_of(name))]
         made.append(Part(name, _served_alone(argv, options.host, port, urls[name]), order=2, grace=20))
-    topics = subscriptions(_launched(settings))
+    topics = subscriptions(settings.runtimes)
     made.append(
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
     )
@@ -127,17 +127,13 @@ def _served_alone(
             if status == 0:
                 ready()
             os._exit(status)
-        os.execv(argv[0], [*argv, "--host", host, "--port", str(port)])
+        os.execv(argv[0], [*argv, "--host", host, "--port", str(port)])  # noqa: S606  # a list, no shell
 
     return body
 
 
 def _resident(kind: str) -> Callable[[Callable[[], None]], None]:
     return lambda ready: parts.run_agents([kind], f"agent-{kind}", ready)
-
-
-def _launched(settings: Settings) -> list[str]:
-    return [each.strip() for each in settings.launcher_runtimes.split(",") if each.strip()]
 
 
 def _listen(host: str, port: int) -> socket.socket:
