@@ -22,7 +22,8 @@ ACCEPTED = "250 OK"
 class Mailbox:
     """``refuse``: recipient to the answer that it gets, once for each mention. ``at_data``: answers to the next mails.
 
-    ``tls``: offered as STARTTLS. ``password``: asked for, of user ``turnout``.
+    ``tls``: offered as STARTTLS. ``password``: of user ``turnout``, asked for where there is ``tls``.
+    ``signed_in``: how many times somebody gave it.
     """
 
     refuse: dict[str, list[str]] = field(default_factory=dict)
@@ -33,12 +34,18 @@ class Mailbox:
     tls: ssl.SSLContext | None = None
     implicit_tls: ssl.SSLContext | None = None
     password: str = ""
+    signed_in: int = 0
     port: int = field(default_factory=free_port)
 
     def __enter__(self) -> Self:
         options: dict[str, Any] = {"tls_context": self.tls}
         if self.password:
-            options |= {"authenticator": self._authenticate, "auth_required": True, "auth_require_tls": False}
+            encrypted = self.tls is not None
+            options |= {
+                "authenticator": self._authenticate,
+                "auth_required": encrypted,
+                "auth_require_tls": encrypted,
+            }
         self._controller = Controller(
             self,
             hostname="127.0.0.1",
@@ -62,6 +69,7 @@ class Mailbox:
             b"turnout",
             self.password.encode(),
         )
+        self.signed_in += right
         return AuthResult(success=right, handled=False)
 
     # The names below are aiosmtpd's.
