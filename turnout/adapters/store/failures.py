@@ -54,6 +54,8 @@ def translated(where: str) -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         raise translate(error, where) from error
+    except sqlite3.Error as error:
+        raise _sqlite(error, where) from error
 
 
 def translate(error: exc.SQLAlchemyError, where: str) -> TurnoutError:

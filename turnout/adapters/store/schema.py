@@ -46,7 +46,7 @@ def version(database: Database) -> str:
     """The migration that the database is at, empty: none yet."""
     if database.path is not None and not database.path.exists():
         return ""
-    with translated(database.name), database.engine.connect() as connection:
+    with translated(database.name), database.reader.connect() as connection:
         try:
             return str(scalar(connection, _VERSION) or "")
         except DBAPIError as error:
@@ -121,13 +121,10 @@ def _file_lock(path: Path) -> Iterator[None]:
 @contextmanager
 def _server_lock(database: Database) -> Iterator[None]:
     """Held by a connection of its own; the server lets go of it when that connection ends, however it ends."""
-    with translated(database.name), database.engine.connect() as connection:
+    with translated(database.name), database.reader.connect() as connection:
         connection.execute(text("SELECT set_config('lock_timeout', '0', false)"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK})
-        connection.commit()
         try:
             yield
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_LOCK})
-            connection.commit()
-            connection.invalidate()  # its settings are not for the others of the pool
+            connection.invalidate()  # closed, not given back: the lock and the setting are gone with it
