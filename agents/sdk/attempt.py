@@ -31,7 +31,6 @@ from turnout.core.model import Outcome
 from turnout.core.result import Result
 
 UNWIND = 3.0  # seconds that the working thread gets to come to an end, after its tools have
-FETCH_AGAIN = (1.0, 4.0)  # seconds between tries, while the remote is away
 INTERRUPT = signal.SIGUSR1
 _MASKED = ("summary", "reason", "findings", "tests", "outputs", "tools", "sandbox")
 
@@ -129,7 +128,7 @@ class Attempt:
         credential = Credential(given.password, given.username) if given else None
         mirror = Mirrors(self._begin.home).of(wanted.clone_url, credential)
         began = time.monotonic()
-        for pause in (*FETCH_AGAIN, None):
+        for pause in (*self._begin.fetch_again, None):
             try:
                 fetched = mirror.ensure(wanted.sha, wanted.ref)
                 break

@@ -28,7 +28,7 @@ class Begin(Value):
     """Worker to attempt, once, first. ``secrets``: name to value, only those that the task names.
 
     ``sandbox``: ``auto``, ``require`` or ``none``. ``grace``: seconds between SIGTERM and SIGKILL.
-    ``log_limit``: bytes of log that are kept.
+    ``log_limit``: characters of log that are kept. ``fetch_again``: seconds between tries while the remote is away.
     """
 
     kind: Literal["begin"] = "begin"
@@ -40,6 +40,7 @@ class Begin(Value):
     sandbox: str = "auto"
     grace: float = 5.0
     log_limit: int = 50_000_000
+    fetch_again: tuple[float, ...] = (1.0, 4.0)
 
 
 class Stop(Value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -81,7 +82,10 @@ class Worker:
 class Consuming:
     """A thread that owns a consumer of one kind's topic."""
 
-    def __init__(self, worker: Worker, kind: str) -> None:
+    def __init__(self, worker: Worker, kind: str, on_failure: Callable[[], None]) -> None:
+        """``on_failure``: called when the thread ends because of `failure`, which nothing here can mend."""
+        self.failure: Exception | None = None
+        self._on_failure = on_failure
         self._worker = worker
         self._host = worker.host
         self._kind = kind
@@ -89,7 +93,7 @@ class Consuming:
         self._consumer: Consumer | None = None
         self._stopping = threading.Event()
         self._paused: set[tuple[str, int]] = set()
-        self._thread = threading.Thread(target=self._serve, name=f"agents.{kind}", daemon=True)
+        self._thread = threading.Thread(target=self._live, name=f"agents.{kind}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -105,6 +109,15 @@ class Consuming:
         consumer = self._consumer
         if consumer is not None:
             consumer.wake()
+
+    def _live(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            _log.error("takes no tasks any more", kind=self._kind, reason=str(error))
+            self.failure = error
+            self._worker.slots.leave(self)
+            self._on_failure()
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -46,6 +46,7 @@ class AttemptHost:
     sandbox: str = "auto"
     grace: float = 5.0
     log_limit: int = 50_000_000
+    fetch_again: tuple[float, ...] = (1.0, 4.0)
     credential: Callable[[str], GitCredential | None] = field(default=lambda _: None)
 
     def begin(self, task: TaskRequested) -> HostedAttempt:
@@ -124,6 +125,7 @@ class HostedAttempt:
             sandbox=host.sandbox,
             grace=host.grace,
             log_limit=host.log_limit,
+            fetch_again=host.fetch_again,
         )
 
     def _follow(self, forked: Forked, begin: Begin) -> Literal["ended", "never began"]:

@@ -48,7 +48,8 @@ class ResidentAgents:
 
     ``slots``: attempts at once, 0: one a core. ``sandbox``: ``auto``, ``require`` or ``none``. ``drain``: seconds that
     attempts get to end when the worker is stopped; ``grace``: seconds between SIGTERM and SIGKILL for a tool.
-    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds.
+    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds. ``forks``: one that is
+    started already, and outlives this worker.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ResidentAgents:
         grace: float = 5.0,
         log_limit: int = 50_000_000,
         agents: dict[str, str] | None = None,
+        forks: ForkServer | None = None,
     ) -> None:
         """Raises: AgentError for a kind that no package offers; SandboxMissing where one is required."""
         self._parts = parts
@@ -74,7 +76,8 @@ class ResidentAgents:
         self._grace = grace
         self._log_limit = log_limit
         self._described = environment.sandbox(sandbox).describe()
-        self._forks = ForkServer(sorted(self._agents.values()), sandbox)
+        self._forks = forks or ForkServer(sorted(self._agents.values()), sandbox)
+        self._own_forks = forks is None
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
 
@@ -87,8 +90,9 @@ class ResidentAgents:
             pass  # told often enough
 
     def run(self) -> None:
-        """Serve until `stop`. While the bus is away, wait for it."""
-        self._forks.start()
+        """Serve until `stop`. While the bus is away, wait for it. Raises: PermanentError when it refuses us."""
+        if self._own_forks:
+            self._forks.start()
         parts = self._parts
         _log.info(
             "agents are resident", kinds=sorted(self._agents), slots=self._slots, held_in=self._described
@@ -122,7 +126,7 @@ class ResidentAgents:
                 slots=Slots(self._slots),
                 sandbox=self._described,
             )
-            loops = [Consuming(worker, kind) for kind in sorted(self._agents)]
+            loops = [Consuming(worker, kind, self.stop) for kind in sorted(self._agents)]
             for each in loops:
                 each.start()
             self._wait(None)
@@ -132,10 +136,14 @@ class ResidentAgents:
             for each in loops:
                 each.join()
             self._end(worker)
+            for each in loops:
+                if each.failure is not None:
+                    raise each.failure
         finally:
             spool.close()
             live.close()
-            self._forks.close()
+            if self._own_forks:
+                self._forks.close()
 
     def _end(self, worker: Worker) -> None:
         """Let attempts end by themselves; when time is up, or somebody insists, end them as lost."""

@@ -153,6 +153,8 @@ class Mirror:
             raise said(f"checking out {sha} of", self.remote, error) from error
 
     def _tags(self) -> bytes:
+        if not (self.path / "packed-refs").exists() and not any((self.path / "refs/tags").iterdir()):
+            return b""
         out = self.git.run(["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags"], at=self.path)
         return b"# pack-refs with: sorted\n" + out
 

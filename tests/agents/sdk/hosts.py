@@ -71,14 +71,16 @@ class Bench:
             "token": "t0ken",
             "timeout": 30.0,
             "heartbeat": 5.0,
-            "checkout": Checkout.model_validate({
-                "repository": "team/app",
-                "clone_url": str(self.origin),
-                "sha": self.sha,
-                "ref": "refs/heads/main",
-                "branch": "main",
-                **checkout,
-            }),
+            "checkout": Checkout.model_validate(
+                {
+                    "repository": "team/app",
+                    "clone_url": str(self.origin),
+                    "sha": self.sha,
+                    "ref": "refs/heads/main",
+                    "branch": "main",
+                    **checkout,
+                }
+            ),
         }
         return TaskRequested.model_validate(known | more)
 
@@ -123,7 +125,8 @@ def bench(home: Path, origin: Path, sha: str, *, sandbox: str = "none", **more: 
     claims = FileClaims(home / "claims")
     artifacts = more.pop("artifacts", None) or FileArtifacts(home / "artifacts")
     secrets = BoundSecrets({"TOKEN": "hunter2hunter2", "OTHER": "never named"})
-    forks = ForkServer(sorted(agents().values()), sandbox)
+    given: ForkServer | None = more.pop("forks", None)
+    forks = given or ForkServer(sorted(agents().values()), sandbox)
     live = Live(bus.producer())
     host = AttemptHost(
         forks=forks,
@@ -136,13 +139,15 @@ def bench(home: Path, origin: Path, sha: str, *, sandbox: str = "none", **more: 
         home=home,
         worker="bench",
         sandbox=sandbox,
-        **{"grace": 0.5, **more},
+        **{"grace": 0.5, "fetch_again": (0.1,), **more},
     )
-    forks.start()
+    if given is None:
+        forks.start()
     try:
         yield Bench(home, bus, claims, artifacts, secrets, host, origin, sha)
     finally:
-        forks.close()
+        if given is None:
+            forks.close()
         live.close()
         claims.close()
 
