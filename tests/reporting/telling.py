@@ -14,7 +14,7 @@ from turnout.core.decider import Decidable, StartRun
 from turnout.core.messages import ReportRequested
 from turnout.core.model import ChangeKind, Outcome
 from turnout.core.plan import ConfigProblem, Notify, Plan
-from turnout.core.ports import Commit
+from turnout.core.ports import Commit, Store
 from turnout.core.result import FailedCase, Finding, Findings, Result, Tests
 from turnout.core.run import Run
 from turnout.reporting.deliver import Channel, report
@@ -126,7 +126,7 @@ class Desk:
     """A store with runs in it, and the channels that they are told over."""
 
     channels: Sequence[Channel]
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: Store = field(default_factory=MemoryStore)
     clock: HandClock = field(default_factory=HandClock)
 
     def put(self, story: Story) -> Run:
