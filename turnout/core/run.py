@@ -51,13 +51,13 @@ _K = TypeVar("_K", bound=StrEnum)
 RUN_TRANSITIONS: dict[RunStatus, dict[type[Value], RunStatus]] = {
     R.QUEUED: {e.RunReleased: R.RUNNING, e.CancelRequested: R.CANCELLING},
     R.RUNNING: {e.CancelRequested: R.CANCELLING, e.RunHalted: R.RUNNING, e.RunFinished: R.FINISHED},
-    R.CANCELLING: {e.RunHalted: R.CANCELLING, e.RunFinished: R.FINISHED},
+    R.CANCELLING: {e.RunFinished: R.FINISHED},
     R.FINISHED: {},
 }
 STAGE_TRANSITIONS: dict[StageStatus, dict[type[Value], StageStatus]] = {
     S.PENDING: {e.StageStarted: S.RUNNING, e.ApprovalRequested: S.WAITING, e.StageSkipped: S.FINISHED},
     S.WAITING: {e.StageApproved: S.APPROVED, e.StageRejected: S.FINISHED, e.StageSkipped: S.FINISHED},
-    S.APPROVED: {e.StageStarted: S.RUNNING, e.StageSkipped: S.FINISHED},
+    S.APPROVED: {e.StageStarted: S.RUNNING},
     S.RUNNING: {e.StageFinished: S.FINISHED},
     S.FINISHED: {},
 }
@@ -73,7 +73,11 @@ TASK_TRANSITIONS: dict[TaskStatus, dict[type[Value], TaskStatus]] = {
 `StageApproved` leaves the stage waiting; an event about an attempt must name the task's current one; a run is
 created queued where it is held by another, and running where not."""
 
-TRANSITIONS = {"run": RUN_TRANSITIONS, "stage": STAGE_TRANSITIONS, "task": TASK_TRANSITIONS}
+TRANSITIONS: dict[str, dict[Any, dict[type[Value], Any]]] = {
+    "run": RUN_TRANSITIONS,
+    "stage": STAGE_TRANSITIONS,
+    "task": TASK_TRANSITIONS,
+}
 
 
 class Attempt(Value):
