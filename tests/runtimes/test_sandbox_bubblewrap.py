@@ -156,10 +156,10 @@ def test_what_is_no_command_is_refused(tmp_path: Path, argv: list[str]) -> None:
         Bubblewrap(ORDINARY, None).wrap(argv, SandboxSpec(tmp_path))
 
 
-def test_the_private_temporary_folder_counts_against_the_memory(tmp_path: Path) -> None:
+def test_the_private_temporary_folder_holds_half_of_the_memory(tmp_path: Path) -> None:
     words = wrap(SandboxSpec(tmp_path, limits=Limits(memory_bytes=1000))).options
     at = words.index("/tmp")
-    assert words[at - 3 : at] == ("--size", "1000", "--tmpfs")
+    assert words[at - 3 : at] == ("--size", "500", "--tmpfs")
 
 
 def test_an_older_bubblewrap_is_not_asked_for_what_it_lacks(tmp_path: Path) -> None:

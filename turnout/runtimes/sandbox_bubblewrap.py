@@ -247,11 +247,12 @@ def _system(host: Host, spec: SandboxSpec, data: Sequence[tuple[str, bytes]]) ->
     for name, link in host.system:
         options += ["--ro-bind", f"/{name}", f"/{name}"] if link is None else ["--symlink", link, f"/{name}"]
     options += ["--proc", "/proc", "--dev", "/dev"]
-    size = (
-        ["--size", str(spec.limits.memory_bytes)]
-        if spec.limits.memory_bytes and host.version >= (0, 7)
-        else []
-    )
+    size: list[str] = []
+    if spec.limits.memory_bytes and host.version >= (0, 7):
+        size = [
+            "--size",
+            str(max(1, spec.limits.memory_bytes // 2)),
+        ]  # as Linux does with the machine's memory
     for folder, mode in ((TMP, "1777"), ("/var/tmp", "1777"), ("/run", "0755")):  # noqa: S108
         options += ["--perms", mode, *size, "--tmpfs", folder]
     options += ["--perms", "0700", "--dir", HOME, "--perms", "0755", "--dir", "/etc"]
