@@ -179,7 +179,8 @@ class AttemptRow:
 class ReportRow:
     """The idempotency record of one outward effect: ``(run, channel, fact)`` is unique.
 
-    ``status``: ``sending`` (reserved; a crash may have happened after the effect) or ``sent``.
+    ``status``: ``sending`` (reserved; a crash may have happened after the effect), ``sent``, ``failed`` (this try ended
+    with an error) or ``skipped`` (there was nothing to tell; the reference says why).
     ``reference``: what finds the effect again (Slack's channel and ts, an e-mail's Message-ID).
     """
 
