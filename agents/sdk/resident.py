@@ -32,7 +32,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Parts:
-    """What a worker needs from the world. ``credential``: what fetching from a clone URL asks for, or None."""
+    """What a worker needs from the world. ``credential``: what fetching from a clone URL asks for, or None.
+
+    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds.
+    """
 
     bus: Bus
     claims: Claims
@@ -41,6 +44,7 @@ class Parts:
     clock: Clock
     home: Path
     credential: Callable[[str], GitCredential | None] = field(default=lambda _: None)
+    agents: dict[str, str] | None = None
 
 
 class ResidentAgents:
@@ -48,8 +52,7 @@ class ResidentAgents:
 
     ``slots``: attempts at once, 0: one a core. ``sandbox``: ``auto``, ``require`` or ``none``. ``drain``: seconds that
     attempts get to end when the worker is stopped; ``grace``: seconds between SIGTERM and SIGKILL for a tool.
-    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds. ``forks``: one that is
-    started already, and outlives this worker.
+    ``forks``: a fork server that is started already, and outlives this worker.
     """
 
     def __init__(
@@ -63,12 +66,11 @@ class ResidentAgents:
         drain: float = 20.0,
         grace: float = 5.0,
         log_limit: int = 50_000_000,
-        agents: dict[str, str] | None = None,
         forks: ForkServer | None = None,
     ) -> None:
         """Raises: AgentError for a kind that no package offers; SandboxMissing where one is required."""
         self._parts = parts
-        self._agents = agents if agents is not None else registry.find(kinds)
+        self._agents = registry.find(kinds) if parts.agents is None else parts.agents
         self._worker = worker
         self._slots = slots or len(os.sched_getaffinity(0))
         self._sandbox = sandbox

@@ -18,7 +18,10 @@ from turnout.core.ports import Claims, ClaimState
 
 PARTS = "turnout.wiring:job_parts"
 JOB = "agents.sdk.job"
-_PROGRAM = f"import os, sys; os.chdir('/'); sys.path[:0] = [sys.argv[1]]; from {JOB} import main; sys.exit(main(sys.argv[2:]))"
+_PROGRAM = (
+    "import os, sys; os.chdir('/'); sys.path[:0] = [sys.argv[1]]; "
+    f"from {JOB} import main; sys.exit(main(sys.argv[2:]))"
+)
 _LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` and `agents` are imported from
 
 

@@ -55,7 +55,6 @@ class Stack:
             parts,
             KINDS,
             worker=name,
-            agents=agents(KINDS),
             forks=self.forks,
             **{"sandbox": "none", "grace": 0.3, "slots": 2, "drain": 20.0, **more},
         )
@@ -432,10 +431,16 @@ def test_what_has_not_ended_when_the_drain_is_over_is_lost_and_can_be_tried_agai
 
 def test_a_second_worker_of_the_same_name_makes_the_first_one_end_with_an_error(stack: Stack) -> None:
     claims = FileClaims(stack.home / "claims")
-    parts = Parts(stack.bus, claims, FileArtifacts(stack.home), BoundSecrets({}), Now(), stack.home)
-    first = ResidentAgents(
-        parts, KINDS, worker="same", agents=agents(KINDS), sandbox="none", forks=stack.forks
+    parts = Parts(
+        stack.bus,
+        claims,
+        FileArtifacts(stack.home),
+        BoundSecrets({}),
+        Now(),
+        stack.home,
+        agents=agents(KINDS),
     )
+    first = ResidentAgents(parts, KINDS, worker="same", sandbox="none", forks=stack.forks)
     failed: list[BaseException] = []
 
     def run() -> None:

@@ -1,0 +1,131 @@
+"""One attempt in a worker of its own, which ends with it: what the process runtime launches.
+
+``python -m agents.sdk.job TASK_FILE PARTS SANDBOX``; ``PARTS`` is the ``module:function`` that gives `resident.Parts`,
+so that nothing here knows which bus or which store is behind them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from agents.sdk import answers, environment, registry
+from agents.sdk.forkserver import ForkServer
+from agents.sdk.hosting import AttemptHost
+from agents.sdk.live import Live
+from agents.sdk.orphans import leave_note, remove_folder, speak_for_orphans
+from agents.sdk.resident import Parts
+from agents.sdk.spool import PAUSES, Spool
+from turnout.core.errors import TransientError, TurnoutError
+from turnout.core.messages import TaskRequested
+from turnout.core.model import Outcome
+from turnout.core.result import Result
+
+PATIENCE = 300.0  # seconds that the bus may be away before the attempt starts
+AFTERWARDS = (
+    60.0  # seconds that it may be away afterwards; then the result waits for the next worker of this home
+)
+Answer = TypeVar("Answer")
+_log = structlog.get_logger()
+
+
+def run(task: TaskRequested, parts: Parts, *, sandbox: str = "auto") -> bool:
+    """Run it, unless it runs or ran already: then False. Raises: TransientError when nothing was started."""
+    found = registry.find([task.agent]) if parts.agents is None else parts.agents
+    forks = ForkServer(sorted(found.values()), sandbox)
+    forks.start()
+    worker = f"job-{os.uname().nodename}-{os.getpid()}"
+    live: Live | None = None
+    spool: Spool | None = None
+    try:
+        if not _patiently(lambda: parts.claims.claim(task.attempt, worker)):
+            return False
+        producer = parts.bus.producer()
+        live = Live(producer)
+        spool = Spool(parts.home / "spool", producer, parts.claims.finished)
+        left = set(spool.start())
+        speak_for_orphans(parts.claims, parts.home, parts.clock, spool, left)
+        if parts.claims.cancelled(task.attempt):
+            result = Result(outcome=Outcome.CANCELLED, reason="it was cancelled before it started")
+            spool.send(answers.finished(task, worker, parts.clock.now(), result), task.agent)
+            return True
+        host = AttemptHost(
+            forks=forks,
+            agents=found,
+            live=live,
+            claims=parts.claims,
+            artifacts=parts.artifacts,
+            secrets=parts.secrets,
+            clock=parts.clock,
+            home=parts.home,
+            worker=worker,
+            sandbox=sandbox,
+            credential=parts.credential,
+        )
+        held_in = environment.sandbox(sandbox).describe()
+        leave_note(parts.home, worker, task)
+        began = answers.started(task, worker, parts.clock.now(), held_in)
+        _patiently(lambda: producer.publish([began]))
+        parts.claims.running(task.attempt)
+        attempt = host.begin(task)
+        signal.signal(signal.SIGTERM, lambda *_: attempt.stop("lost", "its job was ended"))
+        spool.send(attempt.run(), task.agent)
+        remove_folder(attempt.folder)
+        return True
+    except TurnoutError:
+        parts.claims.release(task.attempt)
+        raise
+    finally:
+        if spool is not None:
+            spool.close(AFTERWARDS)
+        if live is not None:
+            live.close()
+        forks.close()
+
+
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask again while trying again can help. Raises: TransientError when it does not, for long enough."""
+    until = time.monotonic() + PATIENCE
+    tries = 0
+    while True:
+        try:
+            return ask()
+        except TransientError as error:
+            pause = error.retry_after or PAUSES[min(tries, len(PAUSES) - 1)]
+            tries += 1
+            if time.monotonic() + pause > until:
+                raise
+            _log.warning("waiting before the attempt starts", reason=str(error), again_in=pause)
+            time.sleep(pause)
+
+
+def main(arguments: list[str]) -> int:
+    """0: it ran (whatever its outcome), or somebody else runs it. 1: nothing was started."""
+    path, place, sandbox = Path(arguments[0]), arguments[1], arguments[2]
+    try:
+        task = TaskRequested.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return 0  # another job of this attempt is through with it
+    module, _, name = place.partition(":")
+    parts: Parts = getattr(importlib.import_module(module), name)()
+    try:
+        ran = run(task, parts, sandbox=sandbox)
+    except TurnoutError as error:
+        _log.error("the attempt was not started", attempt=task.attempt, reason=str(error))
+        return 1
+    if ran:
+        for each in (path, path.with_suffix(".log")):
+            each.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
