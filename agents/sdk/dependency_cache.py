@@ -99,6 +99,7 @@ def _build(entry: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(left, ignore_errors=True)
     growing = entry.parent / f".{entry.name}.{os.getpid()}"
     growing.mkdir()
+    growing.chmod(0o777)  # installers may run as another user; what is above it is open to nobody else
     try:
         build(growing)
         growing.rename(entry)

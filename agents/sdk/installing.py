@@ -34,8 +34,8 @@ def installer_environment(downloads: Path, given: Mapping[str, str] = os.environ
     """``downloads``: a folder that keeps what was fetched, inside the workspace's cache."""
     passed = {name: value for name, value in given.items() if name.upper() in PASSED}
     for uv, pip in _UV_FROM_PIP.items():  # uv does not read pip's settings
-        if pip in passed:
-            passed.setdefault(uv, passed[pip])
+        if pip in passed and not (pip == "PIP_FIND_LINKS" and "://" not in passed[pip]):
+            passed.setdefault(uv, passed[pip])  # a folder that tools do not see is an error to uv, not to pip
     return passed | {
         "PIP_CACHE_DIR": str(downloads / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

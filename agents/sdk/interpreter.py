@@ -12,11 +12,10 @@ from pathlib import Path
 from agents.sdk.python_project import PythonProject, satisfies
 from agents.sdk.workspace import AgentError, Workspace
 
-_PROBE_PYTHON = """import sys, importlib.util
-print(sys.executable)
-print('.'.join(map(str, sys.version_info[:3])))
-print('full' if importlib.util.find_spec('venv') and importlib.util.find_spec('ensurepip') else 'bare')
-"""
+_PROBE_PYTHON = (
+    "import sys, importlib.util as i; print(sys.executable, '.'.join(map(str, sys.version_info[:3])),"
+    " 'full' if i.find_spec('venv') and i.find_spec('ensurepip') else 'bare', sep='\\n')"
+)
 _PROBE_NODE = "console.log(process.execPath); console.log(process.versions.node); console.log('full')"
 _NEWEST_FIRST = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9", "3.8")
 

@@ -22,7 +22,7 @@ from agents.sdk.interpreter import Interpreter, find_python
 from agents.sdk.python_installer import Installer
 from agents.sdk.python_layer import install_project, installed, make_layer, normal, run_hook, site_packages
 from agents.sdk.python_project import BuildSystem, PythonProject
-from agents.sdk.toolchain import path_with
+from agents.sdk.toolchain import open_folder, path_with
 from agents.sdk.workspace import Workspace
 
 LAYOUT = "2"
@@ -153,7 +153,7 @@ class _Recipe:
 
     def _build_requirements(self, installer: Installer, folder: Path, build: BuildSystem) -> None:
         target = folder / "build"
-        target.mkdir()
+        open_folder(target)
         if build.requires:
             installer.install(build.requires, self.cwd, [], target=target)
         wanted = run_hook(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agents.sdk import editable_hook
 from agents.sdk.python_project import BuildSystem
-from agents.sdk.toolchain import path_with
+from agents.sdk.toolchain import open_folder, path_with
 from agents.sdk.workspace import AgentError, Workspace
 
 
@@ -20,12 +20,12 @@ def make_layer(layer: Path, entry: Path) -> str:
     venv = entry / "venv"
     shutil.rmtree(layer, ignore_errors=True)
     site = layer / site_packages(venv).relative_to(venv)
-    site.mkdir(parents=True)
+    open_folder(site)
     shutil.copy(venv / "pyvenv.cfg", layer / "pyvenv.cfg")
     (site / "zz_base.pth").write_text(
         f"import site; site.addsitedir({str(site_packages(venv))!r})\n", "utf-8"
     )
-    (layer / "bin").mkdir()
+    open_folder(layer / "bin")
     python = str(layer / "bin/python")
     for program in (venv / "bin").iterdir():
         copy = layer / "bin" / program.name

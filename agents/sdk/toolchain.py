@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,14 @@ from agents.sdk.local_workspace import tool_path
 def path_with(*folders: Path) -> str:
     """A ``PATH`` with these folders before those that tools have anyway."""
     return ":".join([*map(str, folders), tool_path()])
+
+
+def open_folder(path: Path) -> Path:
+    """An empty folder that tools may write to, whichever user they run as."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    path.chmod(0o777)  # what is above it, is open to nobody else
+    return path
 
 
 def read_json(folder: Path, name: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from agents.sdk.junit import Case, Status
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import PackageJson, read_package_json
-from agents.sdk.toolchain import read_json
+from agents.sdk.toolchain import open_folder, read_json
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from agents.test.dialects import DIALECTS, Dialect, in_script
 from agents.test.npm_script import Command, Unclear, is_placeholder, read_script
@@ -140,8 +139,7 @@ class _Session:
     def _one(self, index: int, text: str) -> Report:
         asked, dialect = self._asked, self._dialect
         folder = self._workspace.scratch / f"{dialect.name}-{index}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        open_folder(folder)
         arguments = [*dialect.arguments(asked, folder), *asked.options.args]
         if text:
             argv = in_script(dialect, text, arguments)

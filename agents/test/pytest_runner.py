@@ -14,7 +14,7 @@ from typing import Any
 from agents.sdk.junit import Case, Status, one_line
 from agents.sdk.python_env import PythonEnv, python_env
 from agents.sdk.python_project import PythonProject, read_ini, read_python_project, read_toml
-from agents.sdk.toolchain import read_json, read_json_lines
+from agents.sdk.toolchain import open_folder, read_json, read_json_lines
 from agents.sdk.workspace import ToolRun, Workspace
 from agents.test import pytest_report
 from agents.test.report import Asked, Lines, Report, ended_by_signal
@@ -52,8 +52,7 @@ def run_pytest(workspace: Workspace, asked: Asked) -> Report:
 
 def _run(workspace: Workspace, asked: Asked, project: PythonProject, python: PythonEnv) -> Report:
     folder = workspace.scratch / "pytest"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    open_folder(folder)
     shutil.copy(pytest_report.__file__, folder / "turnout_pytest_report.py")
     coverage = folder / "coverage.json"
     argv = [python.python, "-m", "pytest", "-p", "turnout_pytest_report", *asked.options.args]

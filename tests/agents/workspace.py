@@ -1,4 +1,4 @@
-"""A workspace without a sandbox, for the agents' own tests: tools really run, as children of the test."""
+"""Workspaces for the agents' own tests: a plain one, whose tools are children of the test, and the real one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.sdk.local_workspace import LocalWorkspace
+from agents.sdk.logs import LogStream
+from agents.sdk.masking import Masker
+from agents.sdk.stopping import Stopping
 from agents.sdk.workspace import AgentError, ToolRun
 from turnout.core.messages import Checkout, TaskRequested
 from turnout.core.result import Artifact
+from turnout.runtimes.sandbox import Sandbox
 
 
 class PlainWorkspace:
@@ -115,3 +120,41 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
+
+
+class SandboxedWorkspace(LocalWorkspace):
+    """The real workspace of an attempt, tools in the sandbox that this machine has."""
+
+    lines: list[str]
+    artifacts: dict[str, Path]
+
+    @property
+    def text(self) -> str:
+        self.stream.flush()
+        return "".join(self.lines)
+
+
+def sandboxed(
+    folder: Path, task: TaskRequested, sandbox: Sandbox, cache: Path | None = None
+) -> SandboxedWorkspace:
+    """Its checkout is ``folder / "checkout"``."""
+    places = [folder / "checkout", cache or folder / "cache", folder / "scratch", folder / "kept"]
+    for each in places:
+        each.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    artifacts: dict[str, Path] = {}
+    masker = Masker({})
+    workspace = SandboxedWorkspace(
+        path=places[0],
+        cache=places[1],
+        scratch=places[2],
+        task=task,
+        sandbox=sandbox,
+        stopping=Stopping(1.0),
+        stream=LogStream(masker, lines.append, 10_000_000),
+        masker=masker,
+        kept=places[3],
+        keep=lambda kept: artifacts.update({kept.artifact.name: kept.path}),
+    )
+    workspace.lines, workspace.artifacts = lines, artifacts
+    return workspace
