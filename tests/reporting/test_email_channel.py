@@ -112,6 +112,14 @@ def test_what_is_no_address_is_said_after_the_others_were_served(desk: Desk, mai
     assert mailbox.mails[0]["To"] == ADA
 
 
+@pytest.mark.parametrize(
+    "sender", ["", "Turnout", "Turnout <t@example.org>", "t@example.org\r\nBcc: x@example.org"]
+)
+def test_a_sender_that_is_no_address_is_refused_at_once(sender: str) -> None:
+    with pytest.raises(PermanentError, match="TURNOUT_MAIL_FROM"):
+        EmailChannel(SmtpMailer(SmtpServer("127.0.0.1", 25)), sender)
+
+
 def test_without_addresses_nothing_is_sent_and_that_is_recorded(desk: Desk, mailbox: Mailbox) -> None:
     story = ends(told(pipeline()), "lint", LINTED)
     desk.report(story, "finished")

@@ -140,7 +140,7 @@ def test_a_plain_address_is_taken(text: str) -> None:
     assert address(text) == text
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=200))
 def test_no_text_of_others_becomes_a_header_or_markup(text: str) -> None:
     evil = f"{text}\r\nBcc: evil@example.org\r\n\r\n<script>alert(1)</script>{text}"

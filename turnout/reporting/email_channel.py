@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from functools import partial
 from typing import Protocol
 
+from turnout.core.errors import PermanentError
 from turnout.reporting.current import Report
 from turnout.reporting.deliver import Told, run_all
 from turnout.reporting.email_text import address, compose, is_address, message_id
@@ -27,12 +28,22 @@ class Mailer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmailChannel:
-    """``sender``: the address that mails come from. ``console``: base URL for links."""
+    """``sender``: the address that mails come from. ``console``: base URL for links.
+
+    Raises: PermanentError for a sender that is no plain address.
+    """
 
     mailer: Mailer
     sender: str
     console: str = ""
     name: str = field(default="email", init=False)
+
+    def __post_init__(self) -> None:
+        if not is_address(self.sender):
+            raise PermanentError(
+                f"e-mail: the sender {self.sender!r} is not an address",
+                "set TURNOUT_MAIL_FROM to name@example.org, without a display name",
+            )
 
     def tell(self, report: Report, ledger: Ledger) -> Told:
         """Every address is an effect of its own, so that one that is refused keeps none of the others waiting."""
