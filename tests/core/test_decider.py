@@ -40,6 +40,17 @@ def test_a_matrix_launches_every_cell() -> None:
     assert story.active() == ["unit[3.11]", "unit[3.12]"]
 
 
+def test_no_more_attempts_run_at_a_time_than_the_plan_allows() -> None:
+    story = Story.of(a_plan(stage("unit", cells=("1", "2", "3")), stage("lint"), parallel=2))
+    seen = []
+    while not story.run.finished:
+        assert len(story.active()) <= 2
+        seen.append(story.active()[0])
+        story.ends(story.active()[0])
+    assert sorted(seen) == ["lint", "unit[1]", "unit[2]", "unit[3]"]
+    assert story.run.outcome is Outcome.SUCCESS
+
+
 def test_a_failed_attempt_is_retried_at_once_where_no_backoff_is_asked_for() -> None:
     story = Story.of(a_plan(stage("test", retries=1)))
     events = story.ends("test", Outcome.FAILURE)

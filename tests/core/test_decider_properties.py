@@ -36,7 +36,7 @@ def plans(draw: st.DrawFn) -> Plan:
                 timeout=50.0,
             )
         )
-    return a_plan(*stages, fail_fast=draw(st.booleans()))
+    return a_plan(*stages, fail_fast=draw(st.booleans()), parallel=draw(st.sampled_from([0, 1, 2])))
 
 
 def leases(story: Story) -> dict[str, datetime]:

@@ -85,11 +85,12 @@ def due_at(run: Run) -> datetime | None:
     if run.finished:
         return None
     times: list[datetime | None] = []
+    room = _has_room(run)  # where there is none, the end of another attempt is what a retry waits for
     for stage, task in run.tasks():
         times.append(stage.expires_at if stage.status is StageStatus.WAITING else None)
         last = task.current
         if task.status is TaskStatus.RETRYING:
-            times.append(task.due_at)
+            times.append(task.due_at if room else None)
         elif task.active and last is not None:
             times.append(last.give_up_at)
             times.append(last.launch_deadline if task.status is TaskStatus.LAUNCHED else last.deadline)
@@ -335,12 +336,22 @@ def _settle_tasks(d: _Decision, name: str) -> None:
         task = d.run.stages[name].tasks[task_id]
         if task.status is TaskStatus.SETTLING:
             _settle(d, name, task)
-        elif _retry_is_due(task, d.now) and not _stage_stops(d, name):
+        elif _may_launch(d, name, task) and not _stage_stops(d, name):
             _launch(d, name, task)
 
 
-def _retry_is_due(task: Task, now: datetime) -> bool:
-    return task.status is TaskStatus.RETRYING and task.due_at is not None and task.due_at <= now
+def _may_launch(d: _Decision, name: str, task: Task) -> bool:
+    """A cell of a running stage, or a retry that is due, where the run has room for one more attempt."""
+    if task.status is TaskStatus.PENDING:
+        wanted = d.run.stages[name].status is StageStatus.RUNNING
+    else:
+        wanted = task.status is TaskStatus.RETRYING and task.due_at is not None and task.due_at <= d.now
+    return wanted and _has_room(d.run)
+
+
+def _has_room(run: Run) -> bool:
+    limit = run.plan.parallel if run.plan else 0
+    return limit == 0 or sum(task.active for _, task in run.tasks()) < limit
 
 
 def _settle(d: _Decision, name: str, task: Task) -> None:
@@ -428,8 +439,7 @@ def _open_stage(d: _Decision, stage: Stage) -> None:
         d.emit(e.ApprovalRequested(at=d.now, stage=stage.name, expires_at=expires))
     else:
         d.emit(e.StageStarted(at=d.now, stage=stage.name))
-        for task in d.run.stages[stage.name].tasks.values():
-            _launch(d, stage.name, task)
+        _settle_tasks(d, stage.name)
 
 
 def _launch(d: _Decision, stage: str, task: Task) -> None:
