@@ -77,7 +77,8 @@ def may_approve(allowed: Collection[str], person: str, teams: Collection[str]) -
     """``allowed`` holds ``@user`` and ``@org/team``; empty: anyone who could send the message may."""
     if not allowed:
         return True
-    return f"@{person.lstrip('@')}" in allowed or any(team in allowed for team in teams)
+    people = [each for each in allowed if "/" not in each]  # nobody passes for a team by being called like it
+    return f"@{person.lstrip('@')}" in people or any(team in allowed for team in teams)
 
 
 def attempt_token(key: bytes, attempt: str) -> str:
