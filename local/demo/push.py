@@ -49,8 +49,8 @@ def push_sample(folder: Path) -> Pushed:
     _git(work, "push", "--quiet", "origin", "main")
     before = _git(work, "rev-parse", "HEAD")
     feed = work / "src" / "shop" / "feed.py"
-    feed.write_text(feed.read_text().replace('"cup": 1200', '"cup": 1250'))
-    _commit(work, "Raise the price of cups")
+    feed.write_text(feed.read_text().replace('"cup": 1200', '"cup": 1200, "pot": 2900'))
+    _commit(work, "Sell pots")
     _git(work, "push", "--quiet", "origin", "main")
     after = _git(work, "rev-parse", "HEAD")
     return Pushed(remote, before, after, json.dumps(_payload(work, before, after)).encode())

@@ -10,8 +10,8 @@ class Cold(Exception):
 class Feed:
     """Prices in cents by article number.
 
-    It is cold when a machine comes up: on the first attempt of a pipeline's stage it has no prices yet. That is what
-    makes the tests that need it flaky, on purpose.
+    It is cold when a machine comes up: on the first attempt of a pipeline's stage it has no prices
+    yet. That is what makes the tests that need it flaky, on purpose.
     """
 
     def __init__(self) -> None:
