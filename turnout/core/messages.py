@@ -238,7 +238,9 @@ def parse(envelope: Envelope) -> Message:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(str(part) for part in ("data", *first["loc"]))
-        raise InvalidEnvelope(f"{path}: {first['msg']}, got {str(first['input'])[:80]!r}") from error
+        # where a field is missing, what it "got" is the whole message, with an attempt's token perhaps
+        got = "" if first["type"] == "missing" else f", got {str(first['input'])[:80]!r}"
+        raise InvalidEnvelope(f"{path}: {first['msg']}{got}") from error
 
 
 def wrap(message: Message, *, id: str, source: str, at: datetime, **extensions: str) -> Envelope:
