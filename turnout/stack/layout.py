@@ -52,6 +52,11 @@ def write_running(home: Path, running: Running) -> None:
     temporary.replace(home / "stack.json")
 
 
+def forget_running(home: Path) -> None:
+    """What an earlier stack said of itself holds no more."""
+    (home / "stack.json").unlink(missing_ok=True)
+
+
 def read_running(home: Path) -> Running | None:
     """The stack of this home as it last described itself; whether it lives is told by `lock.held`."""
     try:

@@ -16,6 +16,7 @@ from turnout.stack.layout import (
     FUNCTIONS,
     RESIDENT,
     Running,
+    forget_running,
     read_running,
     source_of,
     subscriptions,
@@ -49,6 +50,7 @@ def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[st
         raise PermanentError(
             f"a stack of {settings.home} is up already{where}", "stop it first, or set TURNOUT_HOME"
         )
+    forget_running(settings.home)
     _prepare(settings)
     made, urls = (_separate if options.separate else _together)(settings, options)
     running = Running(
@@ -67,6 +69,7 @@ def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[st
     changed(supervisor.pids)
     say(replace(running, parts=supervisor.pids, ready=ready), late)
     supervisor.run()
+    forget_running(settings.home)
 
 
 def _prepare(settings: Settings) -> None:
