@@ -31,10 +31,13 @@ def read_inside(folder: Path, name: str | Path, largest: int = LARGEST) -> bytes
         descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         seen = os.fstat(descriptor)
         if not stat.S_ISREG(seen.st_mode):
             return None
         if seen.st_size > largest:
             raise AgentError(f"{name} has {seen.st_size} bytes; at most {largest} are read")
-        return file.read(largest)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(largest)
+    finally:
+        os.close(descriptor)

@@ -37,7 +37,8 @@ class LogStream:
         self._since = 0.0
         self._flushed = 0.0
         self._kept = 0
-        self._end = ""
+        self._end: list[str] = []
+        self._end_size = 0
         self._left_out = 0
         self._line_open = False
 
@@ -72,12 +73,13 @@ class LogStream:
         with self._lock:
             self._take(self._decoder.decode(self._masker.finish(), final=True))
             if self._left_out:
-                between = self._left_out - len(self._end)
+                end = "".join(self._end)[-KEPT_END:]
+                between = self._left_out - len(end)
                 self._queue(
                     f"\n{PREFIX}… {between} characters of the log are not kept …\n" if between > 0 else ""
                 )
-                self._queue(self._end)
-                self._end, self._left_out = "", 0
+                self._queue(end)
+                self._end, self._left_out = [], 0
             self.flush()
 
     def _take(self, text: str) -> None:
@@ -95,7 +97,11 @@ class LogStream:
                 )
         if text:
             self._left_out += len(text)
-            self._end = (self._end + text)[-KEPT_END:]
+            self._end.append(text)
+            self._end_size += len(text)
+            if self._end_size > 4 * KEPT_END:
+                self._end = ["".join(self._end)[-KEPT_END:]]
+                self._end_size = KEPT_END
 
     def _queue(self, text: str) -> None:
         if not text:

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -331,7 +332,9 @@ with bench(Path(home), Path(origin), sha) as made:
 
 def test_nothing_of_an_attempt_outlives_a_killed_worker(origin: tuple[Path, str], tmp_path: Path) -> None:
     script = DAEMON.format(mark=tmp_path / "up", number="4714.4")
-    worker = subprocess.Popen(["python", "-c", WORKER, str(tmp_path / "home"), *map(str, origin), script])
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path / "home"), *map(str, origin), script]
+    )
     wait_until((tmp_path / "up").exists, timeout=30)
     assert processes("4714.4")
     worker.kill()
