@@ -63,11 +63,19 @@ class SocketBell:
                     _poke(sender, self.folder / name)
 
     def listen(self, names: Collection[str]) -> SocketListener:
-        self._make_folder()
-        for name in os.listdir(self.folder):
-            self._sweep(self.folder / name)
-        path = self.folder / f"{mask(names):016x}-{os.getpid()}-{next(_SERIAL)}"
-        return SocketListener(path)
+        for _ in range(10):
+            self._make_folder()
+            try:
+                for name in os.listdir(self.folder):
+                    self._sweep(self.folder / name)
+                return SocketListener(self.folder / f"{mask(names):016x}-{os.getpid()}-{next(_SERIAL)}")
+            except FileNotFoundError:
+                continue  # the last listener has just left, and taken the folder with it
+            except OSError as error:
+                raise TransientError(
+                    f"{self.folder}: {error.strerror}", "the file system of the database must take sockets"
+                ) from error
+        raise TransientError(f"{self.folder} vanishes again and again", "look what removes it")
 
     def _sweep(self, path: Path) -> None:
         """Remove the socket of a process that is gone."""
@@ -75,7 +83,7 @@ class SocketBell:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
+                _remove(path)
             except OSError:
                 return  # gone meanwhile, or not ours to judge
 
@@ -95,6 +103,8 @@ class SocketBell:
 
 
 class SocketListener:
+    """Raises: OSError when there can't be a socket at ``path``."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._woken = False
@@ -102,11 +112,9 @@ class SocketListener:
         self._socket.setblocking(False)
         try:
             self._socket.bind(str(path))
-        except OSError as error:
+        except OSError:
             self._socket.close()
-            raise TransientError(
-                f"{path}: {error.strerror}", "the file system of the database must take sockets"
-            ) from error
+            raise
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 
@@ -131,6 +139,10 @@ class SocketListener:
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
         self._socket.close()
+        try:
+            self._path.parent.rmdir()
+        except OSError:
+            return  # others listen there
 
 
 def _sender() -> socket.socket:
@@ -143,9 +155,17 @@ def _poke(sender: socket.socket, path: Path) -> None:
     try:
         sender.sendto(b"!", str(path))
     except ConnectionRefusedError:
-        path.unlink(missing_ok=True)  # its process is gone
+        _remove(path)  # its process is gone
     except OSError:
         return  # gone meanwhile, or its queue is full, and then it is awake anyway
+
+
+def _remove(path: Path) -> None:
+    try:
+        if stat.S_ISSOCK(path.lstat().st_mode):  # other files refuse datagrams, too
+            path.unlink()
+    except OSError:
+        return  # another was faster
 
 
 def _mask_of(name: str) -> int:

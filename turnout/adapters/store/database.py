@@ -51,7 +51,7 @@ class Database:
         self.name = str(self.path) if self.path else f"PostgreSQL at {self.url.host or 'localhost'}"
         self.busy_timeout = busy_timeout
         self._synchronous: Synchronous = synchronous
-        self._opened: tuple[int, Connections] | None = None
+        self._opened: dict[int, Connections] = {}  # by process
 
     @property
     def reader(self) -> Engine:
@@ -77,21 +77,22 @@ class Database:
 
     def close(self) -> None:
         """Close the connections of this process; the next use makes new ones."""
-        opened, self._opened = self._opened, None
-        if opened is None:
-            return
-        if opened[0] == os.getpid():
-            opened[1].dispose()
-        else:
-            _inherited.append(opened)
+        opened = self._opened.pop(os.getpid(), None)
+        self._leave_inherited()
+        if opened is not None:
+            opened.dispose()
 
     def _connections(self) -> Connections:
-        opened = self._opened
-        if opened is None or opened[0] != os.getpid():
-            if opened is not None:
-                _inherited.append(opened)
-            opened = self._opened = (os.getpid(), self._connect())
-        return opened[1]
+        opened = self._opened.get(os.getpid())
+        if opened is None:
+            self._leave_inherited()
+            # Of two threads that come here at once, one wins; the other's has not connected to anything yet.
+            opened = self._opened.setdefault(os.getpid(), self._connect())
+        return opened
+
+    def _leave_inherited(self) -> None:
+        for pid in self._opened.keys() - {os.getpid()}:
+            _inherited.append(self._opened.pop(pid, None))
 
     def _connect(self) -> Connections:
         if self.path is not None:
