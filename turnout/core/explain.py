@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import assert_never
 
 from turnout.core import events as e
@@ -21,14 +23,15 @@ def explain(history: Sequence[e.Event], stage: str = "") -> tuple[str, ...]:
     stages = {each.name: each for each in created.plan.stages} if created.plan else {}
     if stage and stage not in stages:
         raise KeyError(stage)
-    task_stage = {task.id: name for name, each in stages.items() for task in each.tasks}
+    of_task = {task.id: name for name, each in stages.items() for task in each.tasks}
+    of_attempt: dict[str, str] = {}
     lines = list(_creation(created)) if not stage else list(_expectation(stages[stage]))
-    for event in history[1:]:
-        about = _stage_of(event, task_stage)
-        if not stage or about in ("", stage):
-            sentence = _sentence(event)
-            if sentence:
-                lines.append(sentence)
+    for before, event in pairwise(history):
+        if isinstance(event, e.AttemptLaunched):
+            of_attempt[event.attempt] = event.stage
+        said_already = isinstance(event, e.TaskFinished) and isinstance(before, e.AttemptFinished)
+        if not said_already and _concerns(event, stage, of_task, of_attempt):
+            lines.append(_sentence(event))
     return tuple(lines)
 
 
@@ -42,7 +45,7 @@ def _creation(created: e.RunCreated) -> Iterable[str]:
     if created.held_by:
         yield f"It waits for {', '.join(created.held_by)} of the same concurrency group."
     for problem in created.problems:
-        yield f"The pipeline file is not valid: {problem}."
+        yield f"The pipeline file is not valid{_because(str(problem))}."
     if created.plan:
         yield f"Its plan has the digest {created.plan.digest}."
 
@@ -51,29 +54,43 @@ def _expectation(planned: PlannedStage) -> Iterable[str]:
     needs = f"after {', '.join(planned.needs)}" if planned.needs else "at once"
     yield f"{planned.name} is planned to start {needs}, by the {planned.agent} agent."
     if planned.skip:
-        yield f"Its `when` leaves it out: {planned.skip}."
+        yield f"Its `when` leaves it out{_because(planned.skip)}."
     retries = planned.retries
     if retries.max:
         on = ", ".join(outcome.value for outcome in retries.on)
-        yield f"It may be retried {retries.max} times on {on}, {retries.backoff:g} s after the attempt before."
+        times = "once" if retries.max == 1 else f"{retries.max} times"
+        wait = f"{retries.backoff:g} s after the attempt before" if retries.backoff else "at once"
+        longer = (
+            f", then {retries.factor:g} times as long each" if retries.max > 1 and retries.backoff else ""
+        )
+        yield f"It may be retried {times} on {on}, {wait}{longer}."
     if planned.allow_failure:
         yield "It may fail without harm to the run."
+    for note in planned.notes:
+        yield f"Note{_because(note)}."
 
 
-def _stage_of(event: e.Event, task_stage: dict[str, str]) -> str:
-    """The stage an event is about; empty: the whole run."""
-    stage = getattr(event, "stage", "")
-    return stage if stage else task_stage.get(getattr(event, "task", ""), "")
+def _concerns(event: e.Event, stage: str, of_task: dict[str, str], of_attempt: dict[str, str]) -> bool:
+    """Whether the event belongs into the story of this stage; every event belongs into the run's."""
+    if not stage:
+        return True
+    if isinstance(event, e.MessageIgnored):
+        named = re.search(rf"(?<![\w-]){re.escape(stage)}(?![\w-])", event.reason) is not None
+        return of_attempt.get(event.attempt) == stage if event.attempt else named
+    if isinstance(event, e.RunHalted):
+        return True
+    about = getattr(event, "stage", "") or of_task.get(getattr(event, "task", ""), "")
+    return about in ("", stage)
 
 
 def _sentence(event: e.Event) -> str:
     match event:
         case e.RunCreated():
-            return ""
+            return "The run was made."
         case e.RunReleased():
-            return f"The run was let go: {event.reason}."
+            return f"The run was let go{_because(event.reason)}."
         case e.StageSkipped():
-            return f"{event.stage} was skipped ({event.because}): {event.reason}."
+            return f"{event.stage} was skipped ({event.because}){_because(event.reason)}."
         case e.ApprovalRequested():
             return f"{event.stage} waits for approval until {event.expires_at:%Y-%m-%d %H:%M} UTC."
         case e.StageApproved():
@@ -91,13 +108,13 @@ def _sentence(event: e.Event) -> str:
             held = f" ({event.sandbox})" if event.sandbox else ""
             return f"{event.worker or 'An agent'} started {event.task}{held}."
         case e.CancelOrdered():
-            return f"{event.task} was told to stop: {event.reason}."
+            return f"{event.task} was told to stop{_because(event.reason)}."
         case e.AttemptFinished():
             return _ended(event)
         case e.RetryScheduled():
             return (
                 f"{event.task} is tried again (attempt {event.number}) at {event.due_at:%H:%M:%S} UTC, "
-                f"paid from the {event.budget} budget: {event.reason}."
+                f"paid from the {event.budget} budget{_because(event.reason)}."
             )
         case e.TaskFinished():
             return f"{event.task} ended as {event.outcome.value}{_because(event.reason)}."
@@ -105,7 +122,7 @@ def _sentence(event: e.Event) -> str:
             allowed = "; the pipeline file allows that" if event.allowed else ""
             return f"{event.stage} ended as {event.outcome.value}{_because(event.reason)}{allowed}."
         case e.RunHalted():
-            return f"The run was halted: {event.reason}."
+            return f"The run was halted{_because(event.reason)}."
         case e.CancelRequested():
             if event.superseded_by:
                 return (
@@ -113,7 +130,7 @@ def _sentence(event: e.Event) -> str:
                 )
             return f"{event.by or 'Somebody'} cancelled the run{_because(event.reason)}."
         case e.MessageIgnored():
-            return f"A {event.message} message was ignored: {event.reason}."
+            return f"A {event.message} message was ignored{_because(event.reason)}."
         case e.RunFinished():
             return f"The run ended as {event.outcome.value}{_because(event.reason)}."
         case _:
@@ -130,7 +147,7 @@ def _ended(event: e.AttemptFinished) -> str:
 
 
 def _because(reason: str) -> str:
-    return f": {reason.rstrip('.')}" if reason else ""
+    return f": {' '.join(reason.split()).rstrip('.')}" if reason else ""
 
 
 def _comment(comment: str) -> str:
