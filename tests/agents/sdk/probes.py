@@ -106,3 +106,22 @@ def sulk(task: TaskRequested, workspace: Workspace) -> Result:
             time.sleep(60)
         except BaseException:  # the point of it
             continue
+
+
+def caches(task: TaskRequested, workspace: Workspace) -> Result:
+    """What a tool may write, and when."""
+    kept = workspace.cache / "kept"
+
+    def attempt(script: str, *, writable_cache: bool = False) -> str:
+        ran = workspace.run(["sh", "-c", script], writable_cache=writable_cache, capture=True)
+        return (ran.stdout.decode().strip() or "ok") if ran.ok else "failed"
+
+    return Result(
+        outcome=Outcome.SUCCESS,
+        outputs={
+            "read-only": attempt(f"echo kept > {kept}"),
+            "writable": attempt(f"echo kept > {kept}", writable_cache=True),
+            "seen later": attempt(f"cat {kept}"),
+            "scratch": attempt(f"echo x > {workspace.scratch}/report"),
+        },
+    )
