@@ -39,6 +39,14 @@ class Say:
     cut: bool = False
 
 
+class _Server(ThreadingHTTPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed, or a connection that the test has cut."""
+
+
 class Function:
     """``answer`` is called for each request, on the request's own thread."""
 
@@ -48,11 +56,7 @@ class Function:
         self._lock = threading.Lock()
         self._connections = 0
         self._sockets: set[Any] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler(), bind_and_activate=False)
-        self._server.allow_reuse_address = True
-        self._server.daemon_threads = True
-        self._server.server_bind()
-        self._server.server_activate()
+        self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -408,6 +408,25 @@ class BusContract:
         reading.count(20, harness.patience)
         assert [each.record.key for each in reading.seen[-len(mine) :]] == mine
 
+    def test_a_partition_paused_in_the_middle_of_a_batch_goes_on_where_it_was(
+        self, harness: BusHarness, bus: Bus, join: Callable[..., Reading]
+    ) -> None:
+        self.publish(bus, records(harness.topic, ["a"], each=30))
+        reading = join()
+        deadline = time.monotonic() + harness.patience
+        while len(reading.seen) < 5:
+            assert time.monotonic() < deadline, "the first five never came"
+            reading.seen.extend(reading.consumer.poll(0.02, max_records=1))
+        held = (harness.topic, reading.seen[0].partition)
+        reading.consumer.pause([held])
+        self.publish(bus, records(harness.topic, keys(12)))
+        for _ in range(3):
+            reading.poll(0.2)
+        reading.consumer.resume([held])
+        reading.until(lambda: len(reading.seen) >= 42, harness.patience)
+        mine = [each.record.value for each in reading.seen if each.record.key == "a"]
+        assert mine == [f"a:{n}".encode() for n in range(30)]
+
     def test_a_poll_gives_no_more_than_was_asked_for_and_skips_nothing(
         self, harness: BusHarness, bus: Bus, join: Callable[..., Reading]
     ) -> None:

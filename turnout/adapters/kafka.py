@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from kafka import KafkaProducer, TopicPartition, errors
 from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -24,10 +25,12 @@ from turnout.core.topics import TOPICS, Topic
 
 __all__ = ["KafkaBus", "KafkaSettings"]
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 Partition = tuple[str, int]
 
+HEARTBEAT = 1.0
+"""Seconds; a member learns with its next heartbeat that the group is shared out anew, and holds it up until then."""
 MAX_SILENCE = 120.0
 """Seconds between two polls after which a member is taken to be stuck and leaves its group."""
 
@@ -53,6 +56,7 @@ class KafkaBus:
         self._topics = tuple(topics)
         self._tokens = tokens
         self._lock = threading.Lock()
+        _quieten()
 
     def producer(self) -> KafkaBusProducer:
         def make(within: float) -> Any:
@@ -69,7 +73,7 @@ class KafkaBus:
             "group_id": group,
             "group_instance_id": member or None,
             "session_timeout_ms": int(session * 1000),
-            "heartbeat_interval_ms": int(session * 1000 / 4),
+            "heartbeat_interval_ms": int(min(session / 4, HEARTBEAT) * 1000),
             "max_poll_interval_ms": int(MAX_SILENCE * 1000),
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
         }
@@ -175,7 +179,7 @@ class KafkaBus:
                         [MemberToRemove(member_id=member_id, group_instance_id=member, reason="closed")],
                     )
             except TransientError as error:
-                log.warning("leaving the group failed, the session will run out instead: %s", error)
+                log.warning("not left the group, its session will run out", group=group, reason=str(error))
 
         return leave
 
@@ -183,3 +187,13 @@ class KafkaBus:
         if not partitions:
             raise TransientError(f"there is no topic {topic} in Kafka", "make it with ensure_topics")
         return sorted(partitions)
+
+
+def _quieten() -> None:
+    """kafka-python logs every connection that a broker's restart costs as an error; what matters is raised.
+
+    A level that was set for its logger stays.
+    """
+    logger = logging.getLogger("kafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)

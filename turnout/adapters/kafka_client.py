@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 from kafka import errors
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from turnout.adapters.kafka_settings import KafkaSettings
 from turnout.core.errors import PermanentError, Rebalanced, TransientError, TurnoutError
@@ -40,6 +43,39 @@ _PERMANENT = (
 )
 
 
+class _ClosingSocket(KafkaNetSocket):  # type: ignore[misc] # kafka-python is not typed
+    """kafka-python leaves a socket that could not connect to the garbage collector; this closes it at once.
+
+    It is chosen by a proxy address of this scheme, the one way in for a socket of one's own.
+    """
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(self, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
+        try:
+            return await super().sock_connect(net, sock, address, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class _NotingManager(KafkaConnectionManager):  # type: ignore[misc] # kafka-python is not typed
+    """Keeps why a broker would not let us sign in; kafka-python only tries again until time is up."""
+
+    refusal: Exception | None = None
+
+    def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
+        known = node_id in self._conns
+        connection = super().get_connection(node_id, *args, **options)
+        if not known:
+            connection.init_future.add_errback(self._note)
+        return connection
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)):
+            self.refusal = error
+
+
 def connect(settings: KafkaSettings, make: Callable[..., Made], options: dict[str, Any]) -> Made:
     """A client of kafka-python that has found its cluster.
 
@@ -49,16 +85,16 @@ def connect(settings: KafkaSettings, make: Callable[..., Made], options: dict[st
     opened: list[Any] = []
 
     def network(**config: Any) -> Any:
-        opened.append(KafkaNetClient(**config))
+        selector = NetworkSelector(**config)
+        opened.append(KafkaNetClient(net=selector, manager=_NotingManager(selector, **config)))
         return opened[-1]
 
     try:
-        return make(kafka_client=network, **options)
+        return make(kafka_client=network, proxy_url="direct://", **options)
     except errors.KafkaError as error:
-        refused = [_refusal(client) for client in opened]
+        reason = next((client._manager.refusal for client in opened if client._manager.refusal), None)
         for client in opened:
             client.close()
-        reason = next((each for each in refused if each is not None), None)
         if reason is not None:
             raise PermanentError(
                 f"Kafka at {settings.bootstrap} does not let us in: {reason}",
@@ -80,12 +116,3 @@ def translate(error: Exception, doing: str) -> TurnoutError:
     if isinstance(error, _PERMANENT) or not isinstance(error, errors.KafkaError):
         return PermanentError(reason)
     return TransientError(reason)
-
-
-def _refusal(client: Any) -> Exception | None:
-    """Why a broker would not let us sign in; None: it did not say."""
-    for broker in client.cluster.bootstrap_brokers():
-        reason: Exception | None = client._manager.auth_failure(broker.node_id)
-        if reason is not None:
-            return reason
-    return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import structlog
 from kafka import ConsumerRebalanceListener, TopicPartition, errors
 from kafka.structs import OffsetAndMetadata
 
@@ -16,7 +16,7 @@ from turnout.core.envelope import Received, Record
 from turnout.core.errors import PermanentError, Rebalanced, TransientError
 from turnout.core.ports import Position
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 Partition = tuple[str, int]
 
@@ -146,7 +146,7 @@ class KafkaGroupConsumer(KafkaReader):
         try:
             self._client.close(autocommit=False, timeout_ms=int(LEAVE_TIMEOUT * 1000))
         except errors.KafkaError as error:
-            log.warning("leaving the group failed, the session will run out instead: %s", error)
+            log.warning("not left the group, its session will run out", reason=str(error))
         if self._leave is not None and member and not self._fenced:
             self._leave(member)
 

@@ -73,7 +73,7 @@ class KafkaBusProducer:
             self._closed = True
             client, self._client = self._client, None
         if client is not None and self._process == os.getpid():
-            client.close(timeout=5)
+            _abandon(client)  # every publish has waited for its records: there is nothing to lose
 
     def _connected(self, timeout: float) -> Any:
         with self._lock:
@@ -93,7 +93,14 @@ class KafkaBusProducer:
         with self._lock:
             if self._client is client:
                 self._client = None
-        client.close(timeout=0)
+        _abandon(client)
+
+
+def _abandon(client: Any) -> None:
+    """Fail what has not been sent, and close: `close` by itself would wait for that, and then leave it all open."""
+    client._sender.force_close()
+    client._sender.join(timeout=5)
+    client.close(timeout=0)
 
 
 def _failure(error: Exception, records: Sequence[Record], timeout: float) -> Exception:

@@ -1,6 +1,6 @@
-"""A consumer of kafka-python whose wait for records another thread can end, and that finishes what it joins.
+"""A consumer of kafka-python whose wait for records another thread can end, and two of whose defects are mended.
 
-kafka-python offers neither, so this reaches inside it; the pin on its minor version and the tests on a
+None of it can be had from outside, so this reaches inside; the pin on its minor version and the tests on a
 real broker stand guard.
 """
 
@@ -44,6 +44,7 @@ class WakingConsumer(KafkaConsumer):  # type: ignore[misc] # kafka-python is not
 
         It waits at most ``timeout`` seconds, less when it is woken or when an answer without records comes.
         """
+        self._make_room()
         found: dict[Any, list[Any]] = self._poll_once(Timer(timeout * 1000), max_records)
         self._finish_joining()
         return found
@@ -68,6 +69,15 @@ class WakingConsumer(KafkaConsumer):  # type: ignore[misc] # kafka-python is not
         waker = self._waker
         if waker is not None and not waker.is_done:
             waker.success(None)
+
+    def _make_room(self) -> None:
+        """Let records be read on that were left over when their partition was paused.
+
+        kafka-python takes them up again only where its place for the batch in hand is empty, and leaves a
+        batch there that is used up: a partition that was paused in the middle of one would stand still.
+        """
+        if not self._fetcher._next_partition_records:
+            self._fetcher._next_partition_records = None
 
     def _finish_joining(self) -> None:
         """Make the next step go on with a join that this one ran out of time for.
