@@ -130,6 +130,7 @@ def test_a_retry_knows_the_cases_that_failed_before() -> None:
     task = second_attempt(failed("a", "b"))
     assert task.number == 2
     assert [case.id for case in task.previous_failed] == ["a", "b"]
+    assert task.previous_tests == Counts(total=5, failed=2)
 
 
 @pytest.mark.parametrize("first", [failed("a", more=1), failed(), {}], ids=["unnamed", "none", "no tests"])
@@ -137,11 +138,17 @@ def test_where_not_every_failed_case_has_a_name_a_retry_runs_them_all(first: dic
     assert second_attempt(first).previous_failed == ()
 
 
+def test_a_first_attempt_knows_of_no_tests_before_it() -> None:
+    (task,) = tasks(told(Story.of(a_plan(stage("unit")))))
+    assert (task.previous_failed, task.previous_tests) == ((), None)
+
+
 def test_a_retry_after_a_lost_attempt_still_knows_the_cases_of_the_one_before_it() -> None:
     story = Story.of(a_plan(stage("unit", retries=2)))
     story.ends("unit", Outcome.FAILURE, **failed("a"))
     (task,) = tasks(told(story, story.ends("unit", Outcome.ERROR, lost=True)))
     assert (task.number, [case.id for case in task.previous_failed]) == (3, ["a"])
+    assert task.previous_tests == Counts(total=5, failed=1)
 
 
 def test_people_are_told_of_every_turn_that_a_run_takes() -> None:

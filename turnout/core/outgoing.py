@@ -9,7 +9,7 @@ from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.ids import message_id
 from turnout.core.plan import PlannedStage
-from turnout.core.result import FailedCase
+from turnout.core.result import FailedCase, Tests
 from turnout.core.run import Attempt, Run, Task
 from turnout.core.topics import AGENT_REPORT, agent_topic
 
@@ -94,6 +94,7 @@ def _cancel(run: Run, attempt: str, reason: str) -> Outgoing:
 def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, token: str) -> m.TaskRequested:
     change = run.change
     cell = next(each.cell for each in planned.tasks if each.id == task.id)
+    before = _tests_before(task, attempt)
     return m.TaskRequested(
         run=run.id,
         project=run.project,
@@ -117,7 +118,8 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         secrets=planned.secrets,
         environment=planned.environment,
         upstream=_upstream(run, planned),
-        previous_failed=_previous_failed(task, attempt),
+        previous_failed=_previous_failed(before) if before else (),
+        previous_tests=before.with_(failed_cases=()) if before else None,
         timeout=planned.timeout,
         heartbeat=run.timing.heartbeat,
         runtime=planned.runtime,
@@ -140,11 +142,13 @@ def _upstream(run: Run, planned: PlannedStage) -> dict[str, dict[str, str]]:
     return {name: found[name] for name in sorted(found) if found[name]}
 
 
-def _previous_failed(task: Task, attempt: Attempt) -> tuple[FailedCase, ...]:
-    """The cases that failed in the attempt before; none where not all of them could be named."""
-    for before in reversed(task.attempts[: attempt.number - 1]):
-        tests = before.result.tests if before.result else None
-        if tests is not None:
-            failed = tests.failed + tests.errors
-            return tests.failed_cases if 0 < failed == len(tests.failed_cases) else ()
-    return ()
+def _tests_before(task: Task, attempt: Attempt) -> Tests | None:
+    """What the newest attempt before this one that ran tests found; a lost one found nothing."""
+    before = (each.result.tests for each in reversed(task.attempts[: attempt.number - 1]) if each.result)
+    return next((tests for tests in before if tests is not None), None)
+
+
+def _previous_failed(tests: Tests) -> tuple[FailedCase, ...]:
+    """The cases that failed; none where not all of them could be named."""
+    failed = tests.failed + tests.errors
+    return tests.failed_cases if 0 < failed == len(tests.failed_cases) else ()
