@@ -134,14 +134,17 @@ class System:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout=90)
 
-    def kill(self, part: str = "") -> None:
-        """SIGKILL a part, or the supervisor itself."""
+    def kill(self, part: str) -> None:
+        """SIGKILL one part."""
+        os.kill(self.running.parts[part], signal.SIGKILL)
+
+    def kill_supervisor(self, *, with_parts: bool) -> None:
+        """SIGKILL the supervisor, alone or with all its parts at once, as when a machine goes down."""
         assert self.process is not None
-        pid = self.running.parts[part] if part else self.process.pid
-        os.kill(pid, signal.SIGKILL)
-        if not part:
-            self.process.wait(timeout=10)
-            wait_until(lambda: not held(self.wiring.settings.home), 30, "the stack's lock is free")
+        for pid in [self.process.pid, *(self.running.parts.values() if with_parts else ())]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+        wait_until(lambda: not held(self.wiring.settings.home), 60, "the stack's lock is free")
 
     # --- a repository, and pushes to it ---------------------------------------------------------
 
@@ -196,8 +199,11 @@ class System:
         }
 
         def taken() -> str:
+            running = read_running(self.wiring.settings.home)
+            if running is None:
+                return ""
             try:
-                answer = httpx.post(self.running.urls["webhook"], content=body, headers=headers, timeout=10)
+                answer = httpx.post(running.urls["webhook"], content=body, headers=headers, timeout=10)
             except httpx.HTTPError:
                 return ""
             return str(answer.json()["run"]) if answer.status_code in (200, 202) else ""

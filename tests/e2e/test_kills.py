@@ -67,8 +67,8 @@ def test_every_process_of_the_stack_in_one_is_killed_in_turn(tmp_path: Path) -> 
 @pytest.mark.timeout(400)
 def test_the_supervisor_is_killed_and_a_second_start_goes_on(tmp_path: Path) -> None:
     def blows(system: System) -> Iterator[None]:
-        for _ in range(3):
-            system.kill()
+        for with_parts in (True, False, True):
+            system.kill_supervisor(with_parts=with_parts)
             system.start()
             yield
 
