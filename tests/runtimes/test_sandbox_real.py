@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -448,3 +449,17 @@ def test_nothing_is_left_of_a_tool(run: Run, limited: Bubblewrap) -> None:
     assert run("true", within=limited)[0].code == 0
     for parent in set(limited.cgroups.parents.values()):
         assert list(parent.glob(f"turnout-{os.getpid()}-*")) == []
+
+
+def test_starting_a_tool_costs_tens_of_milliseconds(run: Run) -> None:
+    """Of processor time, which does not depend on what else this machine does."""
+
+    def spent() -> float:
+        parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(part.ru_utime + part.ru_stime for part in parts)
+
+    run("true")
+    before = spent()
+    for _ in range(10):
+        assert run("true", limits=Limits(pids=50))[0].code == 0
+    assert (spent() - before) / 10 < 0.1

@@ -108,14 +108,14 @@ class NoSandbox:
 def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -> Sandbox:
     """The best sandbox that works here; found out by starting a program in it, once a process.
 
-    ``environ`` (the process's own by default): ``TURNOUT_SANDBOX`` is ``auto``, ``bubblewrap`` (required) or ``none``;
+    ``environ`` (the process's own by default): ``TURNOUT_SANDBOX`` is ``auto``, ``require`` or ``none``;
     ``TURNOUT_SANDBOX_UID``: who tools run as when we are root; ``TURNOUT_CGROUP``: see `cgroups.discover`.
     Raises: SandboxMissing when one is required and none works; PermanentError for a setting that cannot be.
     """
     settings = os.environ if environ is None else environ
     choice = settings.get("TURNOUT_SANDBOX", "") or "auto"
-    if choice not in ("auto", "bubblewrap", "none"):
-        raise PermanentError(f"TURNOUT_SANDBOX={choice} is not known", "use auto, bubblewrap or none")
+    if choice not in ("auto", "require", "none"):
+        raise PermanentError(f"TURNOUT_SANDBOX={choice} is not known", "use auto, require or none")
     owner = settings.get("TURNOUT_SANDBOX_UID", "") or str(DEFAULT_OWNER)
     if not owner.isdecimal() or int(owner) == 0:
         raise PermanentError(f"TURNOUT_SANDBOX_UID={owner} is not an unprivileged user's number")
@@ -125,7 +125,7 @@ def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -
         if key not in _found:
             _found[key] = _find(choice, int(owner), group)
         sandbox = _found[key]
-    if isinstance(sandbox, NoSandbox) and (require or choice == "bubblewrap"):
+    if isinstance(sandbox, NoSandbox) and (require or choice == "require"):
         raise SandboxMissing(f"a sandbox is required, and {sandbox.why}", INSTALL)
     return sandbox
 

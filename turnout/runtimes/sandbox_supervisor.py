@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LENGTH = 4  # bytes of the plan's length, big endian
 KILL_WITHIN = 10.0  # seconds until a process that survives SIGKILL is given up and named
+KILL_EVERY = 1.0  # seconds
 LOOK_EVERY = 1000 if sys.platform == "linux" else 20  # milliseconds between looks for what has ended
 
 LINUX = sys.platform == "linux"
@@ -98,7 +99,10 @@ def supervise(control: int, plan: Plan) -> None:
     left = clean_up(plan, alone)
     if left:
         tell(control, "left " + " ".join(map(str, sorted(left))))
-    tell(control, outcome(ended, report, fenced=plan["fenced"]))
+    if ended is None:
+        tell(control, f"failed process {pid} cannot be killed: it waits for a disk or a device")
+    else:
+        tell(control, outcome(ended, report, fenced=plan["fenced"]))
 
 
 def outcome(ended: int, report: bytes, *, fenced: bool) -> str:
@@ -141,8 +145,9 @@ def quiet() -> None:
     os.chdir("/")
 
 
-def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int, bytes]:
-    """Wait for the child to end, and carry out orders; whether nobody waits for us, the wait status, the report."""
+def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int | None, bytes]:
+    """Wait for the child to end, and carry out orders; whether nobody waits for us, the wait status (None when it
+    cannot be killed), bubblewrap's report."""
     ready = select.poll()
     ready.register(control, select.POLLIN)
     if status >= 0:
@@ -150,7 +155,7 @@ def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int, b
     if LINUX:
         ready.register(os.pidfd_open(pid), select.POLLIN)
     alone, orders, report = False, b"", b""
-    deadline = float("inf")
+    deadline = give_up = float("inf")
     while not has_ended(pid):
         left = max(0.0, deadline - time.monotonic())
         for descriptor, _ in ready.poll(min(LOOK_EVERY, left * 1000 + 1)):
@@ -169,8 +174,11 @@ def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int, b
                     deadline = min(deadline, time.monotonic() + float(line.split()[1]))
                     end_softly(pid, report, fenced=plan["fenced"])
         if time.monotonic() >= deadline:
+            if time.monotonic() >= give_up:
+                return alone, None, report
             end_hard(pid, plan)
-            deadline = time.monotonic() + 1.0
+            give_up = min(give_up, time.monotonic() + KILL_WITHIN)
+            deadline = time.monotonic() + KILL_EVERY
     send(-pid, SIGKILL)  # the rest of its group, while the number cannot be anybody else's
     ended = os.waitpid(pid, 0)[1] if LINUX else collected.pop(pid)
     while status >= 0 and (part := os.read(status, 4096)):
