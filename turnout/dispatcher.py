@@ -190,7 +190,8 @@ class Dispatcher:
             self._inflight.own(consumer.assignment())
             new = self._inflight.take(batch)
             full, free = self._inflight.pressure()
-            self._changed.notify(new)
+            if new:
+                self._changed.notify()
         if full:
             consumer.pause(full)
         if free:
@@ -246,9 +247,11 @@ class Dispatcher:
             while not self._stopping.is_set():
                 now = self._monotonic()
                 ticket = self._inflight.next(now)
-                if ticket is not None:
-                    return ticket
                 due = self._inflight.next_due()
+                if ticket is not None:
+                    if self._inflight.ready or due is not None:
+                        self._changed.notify()  # what is left is for another thread, at once or when it is due
+                    return ticket
                 self._changed.wait(None if due is None else max(due - now, 0.0))
         return None
 
@@ -266,7 +269,8 @@ class Dispatcher:
             now = self._progress
             self._progress = Progress(now.delivered + delivered, now.failed, now.dead + (not delivered))
             first, self._dirty = not self._dirty, True
-            self._changed.notify_all() if self._stopping.is_set() else self._changed.notify()
+            if self._stopping.is_set():
+                self._changed.notify_all()  # `_drain` waits for what is out
         consumer = self._consumer
         if first and consumer is not None:
             consumer.wake()
@@ -282,7 +286,8 @@ class Dispatcher:
             self._inflight.retry(ticket, self._monotonic() + wait, verdict.counts)
             now = self._progress
             self._progress = Progress(now.delivered, now.failed + 1, now.dead)
-            self._changed.notify_all() if self._stopping.is_set() else self._changed.notify()
+            if self._stopping.is_set():
+                self._changed.notify_all()  # `_drain` waits for what is out
 
     def _give_up(self, ticket: Ticket, verdict: GiveUp) -> None:
         """Done once the dead letter is durable; without one the record stays unfinished, and is delivered again."""

@@ -93,6 +93,11 @@ class Inflight:
         """Records taken and neither finished nor lost."""
         return sum(len(each.unfinished) for each in self._owned.values())
 
+    @property
+    def ready(self) -> int:
+        """Records that could go out now, but for the limit."""
+        return len(self._ready)
+
     # --- in -------------------------------------------------------------------------------------
 
     def own(self, partitions: Collection[Partition]) -> None:
