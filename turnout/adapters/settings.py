@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
@@ -19,6 +20,7 @@ from turnout.core.events import Timing
 from turnout.core.model import Runtime, Value
 
 PREFIX = "TURNOUT_"
+Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
 class InvalidSettings(PermanentError):
@@ -42,7 +44,7 @@ class Settings(Value):
     kafka_password: SecretStr = Field(SecretStr(""), description="for SASL/PLAIN")
     kafka_ca_file: str = Field("", description="certificates to trust; empty: the system's")
     kafka_replication_factor: int = Field(1, ge=1, description="of the topics that are made")
-    session_timeout: float = Field(10.0, gt=0, description="a silent consumer is given up after this")
+    session_timeout: Seconds = Field(10.0, description="a silent consumer is given up after this")
     webhook_secret: SecretStr = Field(SecretStr(""), description="GitHub's webhook secret")
     server_key: SecretStr = Field(
         SecretStr(""), description="signs attempt tokens; empty: made once under the home"
@@ -57,12 +59,13 @@ class Settings(Value):
     orchestrator_timers: bool = Field(
         True, description="fire short due times in the process, besides the sweeper"
     )
-    launch_deadline: float = Field(900.0, gt=0, description="an attempt that has not started by then is lost")
-    lease: float = Field(
-        30.0, gt=0, description="an attempt that has not been heard of for this long is lost"
+    launch_deadline: Seconds = Field(900.0, description="an attempt that has not started by then is lost")
+    lease: Seconds = Field(
+        30.0,
+        description="an attempt that has not been heard of for this long is lost",
     )
-    heartbeat: float = Field(5.0, gt=0, description="how often an agent says that it is alive")
-    cancel_grace: float = Field(30.0, gt=0, description="how long a cancelled attempt may take to say so")
+    heartbeat: Seconds = Field(5.0, description="how often an agent says that it is alive")
+    cancel_grace: Seconds = Field(30.0, description="how long a cancelled attempt may take to say so")
     slots: int = Field(0, ge=0, description="attempts at once in one agent process; 0: one a core")
     sandbox: Literal["auto", "require", "none"] = Field(
         "auto", description="bubblewrap: if there, must be, or not"
@@ -138,6 +141,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
                 wrong.append(f"{variable}_FILE: {path!r} can't be read: {error}")
         elif environ.get(variable):
             given[name] = environ[variable]
+    found: Settings | None = None
     try:
         found = Settings.model_validate(given)
     except ValidationError as error:
@@ -145,7 +149,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             name = str(each["loc"][0])
             got = "" if "secret" in name or "password" in name else f", got {each['input']!r}"
             wrong.append(f"{PREFIX}{name.upper()}: {each['msg']}{got}")
-    if wrong:
+    if found is not None and found.lease < 2 * found.heartbeat:
+        wrong.append(
+            f"TURNOUT_LEASE: {found.lease:g} s is too short for a heartbeat every {found.heartbeat:g} s, "
+            "expected twice that at least"
+        )
+    if wrong or found is None:
         raise InvalidSettings(
             "settings: " + "; ".join(wrong), "see `turnout settings` for what each one means"
         )
@@ -159,8 +168,7 @@ def _kept_key(path: Path) -> bytes:
     except FileNotFoundError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_hex(32).encode())
         file.flush()
@@ -170,7 +178,7 @@ def _kept_key(path: Path) -> bytes:
     except FileExistsError:
         pass
     finally:
-        made.unlink()
+        os.unlink(made)
     return path.read_bytes()
 
 
