@@ -13,13 +13,15 @@ LONGEST = 20000
 
 class Recorder:
     def __init__(self, config: Any, path: str) -> None:
-        root = str(getattr(config, "rootpath", None) or config.rootdir)
-        relative = os.path.relpath(root, os.getcwd())
-        self.prefix = "" if relative == "." else relative.replace(os.sep, "/") + "/"
+        self.root = str(getattr(config, "rootpath", None) or config.rootdir)
+        self.here = os.getcwd()
         self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed with the session)
 
     def node(self, nodeid: str) -> str:
-        return self.prefix + nodeid if nodeid else nodeid
+        file, colons, rest = nodeid.partition("::")
+        if self.root == self.here or not file:
+            return nodeid
+        return os.path.relpath(os.path.join(self.root, file), self.here).replace(os.sep, "/") + colons + rest
 
     def write(self, **fields: Any) -> None:
         self.file.write(json.dumps(fields) + "\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,28 +119,30 @@ def judge(
 
 
 def cases(lines: Iterable[Mapping[str, Any]]) -> tuple[Case, ...]:
-    """One case a node id; the worst of its phases (setup, call, teardown, subtests) is its status."""
+    """One case a node id; the worst of its phases (setup, call, teardown, subtests) is its status.
+
+    A case of which only a setup is known was running when pytest ended.
+    """
     found: dict[str, Case] = {}
+    running: set[str] = set()
     for line in lines:
         if line["outcome"] == "rerun":  # pytest-rerunfailures: the last try is reported as itself
             continue
         case = _case(line)
+        if line["when"] == "setup" and line["outcome"] == "passed":
+            running.add(case.id)
+        else:
+            running.discard(case.id)
         before = found.get(case.id)
-        if before is None:
-            found[case.id] = case
-            continue
-        worst = max(before, case, key=lambda each: _ORDER[each.status])
-        found[case.id] = Case(
-            id=case.id,
-            name=case.name,
-            status=worst.status,
-            suite=case.suite,
-            file=case.file,
-            duration=before.duration + case.duration,
-            message=worst.message,
-            details=worst.details,
-        )
-    return tuple(found.values())
+        if before is not None:
+            worst = max(before, case, key=lambda each: _ORDER[each.status])
+            case = replace(worst, duration=before.duration + case.duration)
+        found[case.id] = case
+    cut = {
+        name: replace(found[name], status=Status.ERROR, message="was running when pytest ended")
+        for name in running
+    }
+    return tuple((found | cut).values())
 
 
 _ORDER = {Status.PASSED: 0, Status.SKIPPED: 1, Status.ERROR: 2, Status.FAILED: 3}
@@ -156,7 +159,7 @@ def _case(line: Mapping[str, Any]) -> Case:
             status = Status.SKIPPED
         case _:
             status = Status.FAILED if line["when"] == "call" else Status.ERROR
-    told = "" if status is Status.PASSED else line["message"] or line["details"]
+    told = "" if status is Status.PASSED else line["message"] or _cause(line["details"])
     return Case(
         id=line["id"],
         name=parts[-1] or file,
@@ -167,6 +170,12 @@ def _case(line: Mapping[str, Any]) -> Case:
         message=one_line(told),
         details="" if status is Status.PASSED else line["details"],
     )
+
+
+def _cause(details: str) -> str:
+    """The exception of a file that could not be imported; pytest's own first line only says that it couldn't."""
+    marked = [line.removeprefix("E ").strip() for line in details.splitlines() if line.startswith("E ")]
+    return marked[-1] if marked else details
 
 
 def _split(rest: str) -> list[str]:
