@@ -183,6 +183,7 @@ class MemoryStore:
                 return newest[:1]
             if asked.beginning:
                 found = [row for row in newest if row.id.startswith(asked.beginning)]
+                found.sort(key=lambda row: row.id)
             else:
                 numbered = (row for row in newest if row.number == asked.number)
                 found = [row for row in numbered if asked.project in ("", row.project)]

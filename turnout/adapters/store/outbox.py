@@ -71,9 +71,10 @@ def mark_published(connection: Connection, rows: Sequence[int], at: int) -> None
 
 
 def find(connection: Connection, rows: Sequence[int]) -> list[OutboxRow]:
-    return [
-        _row(each) for each in connection.execute(_ROW.where(outbox.c.id.in_(rows)).order_by(outbox.c.id))
-    ]
+    if not rows:
+        return []
+    found = connection.execute(_ROW.where(outbox.c.id.in_(rows)).order_by(outbox.c.id))
+    return [_row(each) for each in found]
 
 
 def _row(row: Row[Any]) -> OutboxRow:

@@ -94,12 +94,12 @@ def find(connection: Connection, given: str) -> Sequence[RunRow]:
         return []
     if asked.latest:
         return newest(connection, limit=1, before="", project="", branch="", status="")
-    statement = select(*_LISTED).order_by(runs.c.seq.desc()).limit(MOST_FOUND)
+    statement = select(*_LISTED).limit(MOST_FOUND)
     if asked.beginning:
         end = asked.beginning + "~"  # after every character of an id
-        statement = statement.where(runs.c.id >= asked.beginning, runs.c.id < end)
+        statement = statement.where(runs.c.id >= asked.beginning, runs.c.id < end).order_by(runs.c.id)
     else:
-        statement = statement.where(runs.c.number == asked.number)
+        statement = statement.where(runs.c.number == asked.number).order_by(runs.c.seq.desc())
         if asked.project:
             statement = statement.where(runs.c.project == asked.project)
     return _rows(connection.execute(statement))

@@ -69,7 +69,7 @@ runs = Table(
     Column("state", Text, nullable=False),
     UniqueConstraint("id", name="runs_id"),
     UniqueConstraint("project", "number", name="runs_project_number"),
-    Index("runs_number", "number"),
+    Index("runs_number", "number", "seq"),
     Index("runs_project", "project", "seq"),
     Index("runs_branch", "branch", "seq"),
     Index("runs_project_branch", "project", "branch", "seq"),

@@ -168,7 +168,7 @@ def upgrade() -> None:
     op.create_index("runs_branch", "runs", ["branch", "seq"])
     op.create_index("runs_due", "runs", ["due_at"], **only("due_at IS NOT NULL"))
     op.create_index("runs_group", "runs", ["project", "group_name", "seq"], **only("finished_at IS NULL"))
-    op.create_index("runs_number", "runs", ["number"])
+    op.create_index("runs_number", "runs", ["number", "seq"])
     op.create_index("runs_open", "runs", ["status", "seq"], **only("finished_at IS NULL"))
     op.create_index("runs_project", "runs", ["project", "seq"])
     op.create_index("runs_project_branch", "runs", ["project", "branch", "seq"])
