@@ -2,6 +2,7 @@
 # Installs, from Debian's or Ubuntu's packages, the outside parts that `make test-real` runs on. What is there
 # already is left alone, so the second call is instant. Called by `make real-parts`.
 set -euo pipefail
+examples=$(dirname "$0")/webhook-examples.sh
 
 fail() {
     printf 'real-parts: %s\n' "$1" >&2
@@ -30,7 +31,7 @@ has_java_17 || missing+=(openjdk-17-jre-headless)
 has mvn || missing+=(maven)
 has_node || missing+=(nodejs)
 has npm || missing+=(npm)
-[ "${#missing[@]}" -gt 0 ] || exit 0
+[ "${#missing[@]}" -gt 0 ] || exec "$examples"
 
 has apt-get || fail "missing: ${missing[*]} (Debian's names). There is no apt-get here: install them your system's way"
 as_root=()
@@ -63,3 +64,5 @@ done
 has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"
 has_java_17 || fail "java is older than 17, though openjdk-17-jre-headless is installed: set JAVA_HOME to it"
 has_node || fail "node is older than 18, though the newest package is installed: install a newer Node"
+rm -f "$log"
+exec "$examples"

@@ -168,7 +168,7 @@ def _pull_request(event: _PullRequestEvent) -> Change | NoChange:
     if event.action not in PULL_REQUEST_ACTIONS:
         return NoChange(repository=name, reason=f"pull request #{request.number} was {event.action}")
     head = request.head.repo
-    fork = head is None or head.full_name != name
+    fork = head is None or head.full_name.lower() != name.lower()
     return Change(
         kind=ChangeKind.PULL_REQUEST,
         repository=name,

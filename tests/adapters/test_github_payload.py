@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.test_envelope import JSON
+from tests.real import require
+from tests.test_webhook import BEFORE, SHA, Door, pull_request, push
+from turnout.adapters.github_payload import MAX_LISTED_COMMITS, read_payload
+from turnout.core.change import Change, NoChange
+from turnout.core.errors import PermanentError
+from turnout.core.model import ChangeKind
+
+LONG = "c" * 64
+
+
+def read(payload: Any, event: str = "push") -> Change | NoChange:
+    return read_payload(event, json.dumps(payload).encode())
+
+
+def change(payload: Any, event: str = "push") -> Change:
+    found = read(payload, event)
+    assert isinstance(found, Change), found
+    return found
+
+
+def test_what_github_adds_at_will_is_left_alone() -> None:
+    more = push(installation={"id": 7}, repository={**push()["repository"], "topics": ["tea"]})
+    assert change(more) == change(push())
+
+
+def test_the_title_is_the_first_line_of_the_newest_commits_message_and_not_too_long() -> None:
+    head = {"id": SHA, "message": "x" * 500 + "\nmore\n" * 5000}
+    found = change(push(head_commit=head))
+    assert found.title == "x" * 200
+    assert len(found.message) == 10_000
+
+
+def test_without_a_sender_the_author_of_the_commit_is_named() -> None:
+    found = change(push(sender={}))
+    assert found.author == "Ada"
+    assert change(push(sender={}, head_commit=None)).author == ""
+
+
+def test_a_new_branch_is_compared_with_the_default_branch_and_the_default_branch_with_nothing() -> None:
+    new = {"before": "0" * 40}
+    assert change(push(ref="refs/heads/tea", **new)).base_branch == "main"
+    assert change(push(ref="refs/heads/main", **new)).base_branch == ""
+    assert change(push(ref="refs/heads/tea")).base_branch == ""
+    assert change(push(**new)).before == ""
+
+
+def test_a_branch_may_have_slashes_in_its_name() -> None:
+    assert change(push(ref="refs/heads/release/1.x")).branch == "release/1.x"
+
+
+def test_files_of_all_commits_are_told_once_each() -> None:
+    commits = [{"added": ["b", "a"], "removed": ["c"]}, {"modified": ["a"]}]
+    assert change(push(commits=commits)).paths == ("a", "b", "c")
+    assert (
+        change(push(commits=[{"added": [str(n)]} for n in range(MAX_LISTED_COMMITS - 1)])).paths is not None
+    )
+
+
+def test_commits_of_repositories_with_sha256_are_understood() -> None:
+    found = change(push(before="0" * 64, after=LONG, head_commit={"id": LONG}))
+    assert (found.sha, found.before) == (LONG, "")
+
+
+@pytest.mark.parametrize("ref", ["refs/notes/commits", "refs/changes/1/1"])
+def test_a_ref_that_is_neither_branch_nor_tag_starts_nothing(ref: str) -> None:
+    found = read(push(ref=ref))
+    assert isinstance(found, NoChange)
+    assert found.reason == f"{ref} is neither a branch nor a tag"
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (push(ref="main"), "ref: String should match pattern '^refs/', got 'main'"),
+        (push(after="HEAD"), "after: String should match pattern"),
+        (push(before=""), "before: String should match pattern"),
+        (push(repository={"full_name": "shop", "clone_url": "u"}), "repository.full_name: "),
+        (push(repository={"full_name": "a/b/c", "clone_url": "u"}), "repository.full_name: "),
+        (push(repository={"full_name": "a/b"}), "repository.clone_url: Field required"),
+        (push(commits=[{"added": [7]}]), "commits.0.added.0: Input should be a valid string, got '7'"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(payload: Any, said: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read(payload)
+    assert caught.value.message.startswith(said)
+
+
+def test_what_is_told_of_a_wrong_payload_is_short() -> None:
+    with pytest.raises(PermanentError) as caught:
+        read({"secret": "x" * 10_000, "ref": "y" * 10_000})
+    assert len(caught.value.message) < 250
+
+
+def test_a_form_is_not_json_and_the_hint_says_what_to_set() -> None:
+    with pytest.raises(PermanentError, match="the body is not JSON") as caught:
+        read_payload("push", b"payload=%7B%22ref%22%3A1%7D")
+    assert caught.value.hint == "set the webhook's content type to application/json"
+
+
+@pytest.mark.parametrize("action", ["opened", "synchronize", "reopened"])
+def test_a_pull_request_that_has_new_code_is_a_change(action: str) -> None:
+    found = change(pull_request(action), "pull_request")
+    assert (found.kind, found.before, found.branch) == (ChangeKind.PULL_REQUEST, BEFORE, "cups")
+    assert (found.author, found.title, found.url) == ("grace", "Sell cups", "https://example.org/7")
+
+
+def test_a_pull_request_of_a_user_who_is_gone_has_no_author() -> None:
+    payload = pull_request()
+    payload["pull_request"]["user"] = None
+    assert change(payload, "pull_request").author == ""
+
+
+def test_a_repository_is_never_taken_for_its_fork_for_the_letter_case_of_its_name() -> None:
+    assert not change(pull_request(head="Acme/Shop"), "pull_request").fork
+
+
+def test_an_event_of_an_organisation_has_no_repository() -> None:
+    for payload in ({}, {"repository": None}, {"repository": 7}, {"repository": {"full_name": 1}}):
+        found = read(payload, "membership")
+        assert found == NoChange(repository="", reason="a 'membership' event starts no run")
+
+
+EVENTS = st.sampled_from(["push", "pull_request", "ping", "issues", ""])
+
+
+def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A payload in which some of the values are anything."""
+    return st.dictionaries(st.sampled_from(sorted(whole)), JSON, max_size=3).map(lambda some: whole | some)
+
+
+@given(EVENTS, JSON | spoilt(push()) | spoilt(pull_request()))
+def test_whatever_is_sent_is_a_change_no_change_or_refused_with_a_reason(event: str, payload: Any) -> None:
+    try:
+        found = read(payload, event)
+    except PermanentError as error:
+        said = error.message
+    else:
+        said = found.repository if isinstance(found, Change) else found.reason
+    assert said
+
+
+@given(st.binary(max_size=200))
+def test_whatever_bytes_are_sent_are_refused_or_read(body: bytes) -> None:
+    try:
+        read_payload("push", body)
+    except PermanentError as error:
+        said = error.message
+    else:
+        said = "read"
+    assert said
+
+
+# --- what GitHub really sends ---------------------------------------------------------------------------
+
+
+def examples() -> Path | None:
+    """Where `local/setup/webhook-examples.sh` has put them; None: nowhere."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turnout/npm"
+    return max(cache.glob("webhooks-examples-*"), default=None)
+
+
+def deliveries(folder: Path) -> Iterator[tuple[str, str, Any]]:
+    """Where a payload is from (github.com, or one version of GitHub's server), its event, the payload."""
+    for index in sorted(folder.glob("*/index.json")):
+        for event in json.loads(index.read_text()):
+            for payload in event["examples"]:
+                yield index.parent.name, event["name"], payload
+
+
+@pytest.mark.real
+def test_every_payload_that_github_has_published_asks_for_a_run_or_says_why_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = examples()
+    require("GitHub's own payloads", found is not None, "make real-parts fetches them")
+    assert found is not None
+    door, answers = Door(), Counter[str]()
+    for number, (origin, event, payload) in enumerate(deliveries(found)):
+        answer = door.post(payload, event=event, delivery=f"{origin}-{event}-{number}")
+        assert answer.status == 202, (origin, event, answer)
+        became = "a run request" if "run" in answer.body else "a recorded reason"
+        answers[became] += 1
+        assert (became == "a run request") == (answer.body["status"] == "accepted")
+        assert answer.body.get("reason") or answer.body.get("run")
+    recorded = door.store.deliveries(limit=10_000)
+    with capsys.disabled():
+        print(f"\n  {answers.total()} payloads: " + ", ".join(f"{n} {what}" for what, n in answers.items()))
+    assert len(recorded) == answers.total() > 300
+    assert len(door.producer.records) == answers["a run request"] > 10
+    assert all(row.reason for row in recorded if row.status == "ignored")
+    assert {row.status for row in recorded} == {"ignored", "published"}
