@@ -33,16 +33,24 @@ class ProjectFolder:
     def find(self, repository: str) -> ProjectConfig | None:
         """The project that serves ``owner/name`` (letter case does not matter to GitHub, nor here).
 
-        Raises: InvalidConfig when a file that names the repository is broken, or two files serve it.
+        Raises: InvalidConfig when a file that names the repository is broken, or two files serve it, or none does
+        and there is one that can't be read.
         """
         serving: list[tuple[Path, ProjectConfig]] = []
         broken: list[Problem] = []
+        unread: list[Problem] = []
         for path in self._files():
             try:
                 project = self._project(path)
             except InvalidConfig as error:
                 if repository.lower() in _text(path).lower():
                     broken.extend(error.problems)
+                continue
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                hint = "let the functions read it"
+                unread.append(Problem(str(path), 0, 0, "", f"can't be read: {error.strerror}", hint))
                 continue
             if project.repository.lower() == repository.lower():
                 serving.append((path, project))
@@ -52,13 +60,16 @@ class ProjectFolder:
             broken.append(
                 Problem(str(serving[0][0]), 0, 0, "project.repository", f"also served by {others}", hint)
             )
+        if not serving:
+            broken.extend(unread)
         if broken:
             raise InvalidConfig(broken)
         return serving[0][1] if serving else None
 
     def _files(self) -> Sequence[Path]:
         try:
-            return sorted(path for path in self.folder.iterdir() if path.suffix in (".yml", ".yaml"))
+            found = sorted(path for path in self.folder.iterdir() if path.suffix in (".yml", ".yaml"))
+            return [path for path in found if not path.is_dir()]
         except FileNotFoundError:
             return ()
         except OSError as error:
