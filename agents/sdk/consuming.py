@@ -68,12 +68,14 @@ class Worker:
 
     def _conduct(self, attempt: HostedAttempt) -> None:
         task = attempt.task
-        finished = attempt.run()
-        self.spool.send(finished, task.agent)
-        _log.info(
-            "attempt ended", task=task.task, attempt=task.attempt, outcome=finished.result.outcome.value
-        )
-        self.slots.give()
+        try:
+            finished = attempt.run()
+            self.spool.send(finished, task.agent)
+            _log.info(
+                "attempt ended", task=task.task, attempt=task.attempt, outcome=finished.result.outcome.value
+            )
+        finally:
+            self.slots.give()
         remove_folder(attempt.folder)
         with self._lock:
             del self._running[task.attempt]

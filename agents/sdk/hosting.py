@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import structlog
+
 from agents.sdk import answers
 from agents.sdk.attempt import UNWIND, folder_of
 from agents.sdk.channel import Begin, Done, GitCredential, Kept, Logged, Stop
@@ -28,6 +30,7 @@ from turnout.core.result import Result
 LOOK = 0.5  # seconds between looks for a mark to cancel
 MARGIN = 5.0  # seconds that an attempt gets beyond what it needs to end by itself, before it is killed
 KEEP_AGAIN = (0.2, 1.0)  # seconds between tries to keep an artifact
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,10 @@ class HostedAttempt:
             said = f"the worker could not go on: {error}"
             result = Result(outcome=Outcome.ERROR, lost=True, summary=said, reason=said)
             self._log(f"{PREFIX}{said}\n")
+        except Exception as error:
+            said = f"a defect of the worker: {type(error).__name__}: {error}"
+            _log.exception("an attempt failed in its worker", attempt=self.task.attempt)
+            result = Result(outcome=Outcome.ERROR, lost=True, summary=said, reason=said)
         finally:
             with self._guard:
                 os.close(self._woken)
@@ -115,13 +122,15 @@ class HostedAttempt:
         task, host = self.task, self._host
         # A fork's code is never given any, whatever the task says.
         names = task.secrets if task.trusted else ()
-        values = host.secrets.resolve(task.project, task.environment, names) if names else {}
+        values = dict(host.secrets.resolve(task.project, task.environment, names)) if names else {}
+        if missing := [name for name in names if name not in values]:
+            raise PermanentError(f"not bound: {', '.join(missing)}", "bind them in the project file")
         return Begin(
             task=task,
             agent=host.agents[task.agent],
             home=host.home,
             secrets={name: values[name] for name in names},
-            credential=host.credential(task.checkout.clone_url) if task.trusted else None,
+            credential=host.credential(task.checkout.clone_url),
             sandbox=host.sandbox,
             grace=host.grace,
             log_limit=host.log_limit,

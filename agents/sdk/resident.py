@@ -27,6 +27,7 @@ from agents.sdk.slots import Slots
 from agents.sdk.spool import Spool
 from turnout.core.ports import Artifacts, Bus, Claims, Clock, Secrets
 
+CLAIMS_KEPT = 14 * 24 * 3600.0  # seconds; longer than a topic keeps a record that could come again
 _log = structlog.get_logger()
 
 
@@ -72,7 +73,7 @@ class ResidentAgents:
         self._parts = parts
         self._agents = registry.find(kinds) if parts.agents is None else parts.agents
         self._worker = worker
-        self._slots = slots or len(os.sched_getaffinity(0))
+        self._slots = slots or os.cpu_count() or 1
         self._sandbox = sandbox
         self._drain = drain
         self._grace = grace
@@ -106,6 +107,7 @@ class ResidentAgents:
             sent_again = spool.start()
             speak_for_orphans(parts.claims, parts.home, parts.clock, spool, set(sent_again))
             remove_left_folders(parts.claims, parts.home)
+            parts.claims.prune(CLAIMS_KEPT)
             worker = Worker(
                 host=AttemptHost(
                     forks=self._forks,

@@ -160,6 +160,21 @@ def test_what_a_killed_fetch_left_behind_is_no_obstacle(mirrors: Mirrors, origin
     assert not list(mirror.path.rglob("tmp_*"))
 
 
+def test_many_fetches_do_not_leave_as_many_packs(
+    mirrors: Mirrors, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnout.adapters.mirror.MOST_PACKS", 4)
+    mirror = mirrors.of(str(origin))
+    shas = []
+    for number in range(7):
+        shas.append(commit(origin, a_dot_py=f"a = {number}\n"))
+        mirror.ensure(shas[-1])
+    assert len(list(mirror.path.glob("objects/pack/*.pack"))) <= 4
+    for number, sha in enumerate(shas):
+        mirror.checkout(sha, tmp_path / f"tree{number}")
+        assert (tmp_path / f"tree{number}" / "a.py").read_text() == f"a = {number}\n"
+
+
 FETCH = """
 import sys
 from pathlib import Path

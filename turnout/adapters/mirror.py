@@ -21,6 +21,7 @@ from turnout.core.change import Change
 from turnout.core.errors import PermanentError, TransientError
 
 MAX_TEXT = 1_000_000  # bytes of a file that `GitSource.read` gives
+MOST_PACKS = 40
 _KEEP = "refs/turnout/keep"
 _MIRROR_CONFIG = """\
 [core]
@@ -102,6 +103,7 @@ class Mirror:
                         raise problem from error
                     refused = refused or error
                 else:
+                    self._roll_up()
                     if specs == [sha]:  # git has checked that nothing is missing
                         self.keep(sha)
                         return True
@@ -177,6 +179,14 @@ class Mirror:
             remote=self.remote,
             keep=[lock],
         )
+
+    def _roll_up(self) -> None:
+        """Each fetch makes a pack; many of them make every look-up slow. Readers may go on meanwhile."""
+        if len(list(self.path.glob("objects/pack/*.pack"))) > MOST_PACKS:
+            try:
+                self.git.run(["repack", "--geometric=2", "-d", "--quiet"], at=self.path)
+            except GitFailed:
+                pass  # an old git, or a full disk: slow, but not wrong
 
     @contextmanager
     def _writing(self) -> Iterator[int]:

@@ -399,3 +399,7 @@ class Claims(Protocol):
     def orphans(self) -> Sequence[str]:
         """Attempts marked running whose worker's process is gone."""
         ...
+
+    def prune(self, older_than: float) -> int:
+        """Forget what finished more than so many seconds ago; how many that were."""
+        ...

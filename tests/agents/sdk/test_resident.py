@@ -50,7 +50,15 @@ class Stack:
     def worker(self, name: str = "worker", home: Path | None = None, **more: Any) -> Iterator[ResidentAgents]:
         place = home or self.home
         claims = FileClaims(place / "claims")
-        parts = Parts(self.bus, claims, FileArtifacts(place / "artifacts"), BoundSecrets({}), Now(), place)
+        parts = Parts(
+            self.bus,
+            claims,
+            FileArtifacts(place / "artifacts"),
+            BoundSecrets({}),
+            Now(),
+            place,
+            agents=agents(KINDS),
+        )
         resident = ResidentAgents(
             parts,
             KINDS,
