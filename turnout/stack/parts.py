@@ -99,6 +99,7 @@ def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence
     timer = threading.Thread(target=_sweep, args=(urls["sweeper"], stopped), name="sweep", daemon=True)
     timer.start()
     ready()
+    _until_broker(wiring().bus.ensure_topics, stopped)
     _until_broker(dispatcher.run, stopped)
     timer.join(timeout=5)
 
