@@ -143,7 +143,7 @@ def test_everything_in_a_group_is_killed_and_the_group_removed(group: Cgroup) ->
     with join(group, f"setsid sleep {seconds} & sleep {seconds} & sleep {seconds}") as shell:
         wait_until(lambda: len(living(seconds)) == 3)
         assert group.kill(within=10) == set()
-        assert shell.wait(10) == -9
+        assert shell.wait(10) in (-9, 128 + 9)  # the shell's own end, or what it says of its last child's
     assert living(seconds) == []
     assert group.remove()
     assert not any(Path(path).exists() for path in group.paths)

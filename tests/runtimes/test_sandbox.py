@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from turnout.runtimes.sandbox import (
     SandboxMissing,
     SandboxSpec,
     detect,
+    sweep_private,
 )
 from turnout.runtimes.sandbox_spec import MINIMAL_PATH, tool_env
 
@@ -129,3 +132,14 @@ def test_git_accepts_the_workspace_besides_the_configuration_it_is_given(tmp_pat
     env = tool_env(SandboxSpec(tmp_path, env=given), "/home", "/tmp")
     assert env["GIT_CONFIG_COUNT"] == "2"
     assert (env["GIT_CONFIG_KEY_0"], env["GIT_CONFIG_KEY_1"]) == ("user.name", "safe.directory")
+
+
+def test_private_folders_of_killed_processes_are_swept_and_others_are_kept(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name in (f"turnout-tool-{ended.pid}-ab", f"turnout-tool-{os.getpid()}-ab", "turnout-tool-me-ab"):
+        (tmp_path / name / "home").mkdir(parents=True)
+    sweep_private(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"turnout-tool-{os.getpid()}-ab", "turnout-tool-me-ab"]
+    )

@@ -94,7 +94,7 @@ class NoSandbox:
                     f"{mount.source} cannot be shown as {mount.at}: there is no sandbox",
                     "mount it at its own path, or " + INSTALL,
                 )
-        private = Path(tempfile.gettempdir(), f"turnout-tool-{secrets.token_hex(8)}")
+        private = Path(tempfile.gettempdir(), f"turnout-tool-{os.getpid()}-{secrets.token_hex(8)}")
         return Wrapped(
             argv=checked_argv(argv),
             env=tool_env(spec, str(private / "home"), str(private / "tmp")),
@@ -131,6 +131,7 @@ def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -
 
 
 def _find(choice: str, owner: int, group: str) -> Sandbox:
+    sweep_private(Path(tempfile.gettempdir()))
     cgroups, no_cgroups = discover(group)
     if cgroups is not None:
         cgroups.sweep()
@@ -149,6 +150,27 @@ def _find(choice: str, owner: int, group: str) -> Sandbox:
     if problem := _try(sandbox):
         return replace(none, why=f"bubblewrap does not work here: {problem}{_advice(problem)}")
     return sandbox
+
+
+def sweep_private(folder: Path) -> None:
+    """Remove the tools' private folders of processes that were killed while they made or removed them."""
+    for left in folder.glob("turnout-tool-*-*"):
+        pid = left.name.split("-")[2]
+        try:
+            if pid.isdecimal() and left.lstat().st_uid == os.geteuid() and not _lives(int(pid)):
+                remove_tree(left)
+        except OSError:
+            continue  # another process sweeps, too
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it does, as another user
+    return True
 
 
 def _version(bwrap: str) -> tuple[int, ...]:
