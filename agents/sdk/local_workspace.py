@@ -85,7 +85,9 @@ class LocalWorkspace:
                 f"{argv[0]} is not installed where tools can see it",
                 f"install it on the agents' machine, in one of {tool_path()}",
             )
-        self.log(f"$ {shlex.join(argv)}" + (f"   (in {cwd})" if cwd != "." else ""))
+        command = f"$ {shlex.join(argv)}" + (f"   (in {cwd})" if cwd != "." else "")
+        if not quiet:
+            self.log(command)
         began = time.monotonic()
         output = _Output(self.stream, capture=capture, quiet=quiet)
 
@@ -106,7 +108,9 @@ class LocalWorkspace:
             stdout=output.captured(argv[0]),
             duration=time.monotonic() - began,
         )
-        output.settle(show=not ran.ok)
+        if quiet and not ran.ok:
+            self.log(command)
+            self.stream.write(output.held())
         self._say_how_it_ended(ran, timeout)
         return ran
 
@@ -201,10 +205,9 @@ class _Output:
             raise AgentError(f"{program} printed more than {LARGEST_CAPTURE} bytes to its standard output")
         return bytes(self._taken)
 
-    def settle(self, *, show: bool) -> None:
-        if show and self._held:
-            self._stream.write(bytes(self._held[-QUIET_END:]))
-        self._held.clear()
+    def held(self) -> bytes:
+        """What a quiet tool printed, or the end of it."""
+        return bytes(self._held[-QUIET_END:])
 
     def _out(self, piece: bytes) -> None:
         if not self._capture:
