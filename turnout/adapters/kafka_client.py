@@ -16,6 +16,9 @@ from turnout.core.errors import PermanentError, Rebalanced, TransientError, Turn
 
 Made = TypeVar("Made")
 
+SIGN_IN = "check the SASL mechanism, user name and password"
+_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+
 _NOT_OURS = (
     errors.CommitFailedError,
     errors.RebalanceInProgressError,
@@ -60,9 +63,9 @@ class _ClosingSocket(KafkaNetSocket):  # type: ignore[misc] # kafka-python is no
 
 
 class _NotingManager(KafkaConnectionManager):  # type: ignore[misc] # kafka-python is not typed
-    """Keeps why a broker would not let us sign in; kafka-python only tries again until time is up."""
+    """Keeps why the last connection failed; kafka-python only tries again until time is up."""
 
-    refusal: Exception | None = None
+    failure: Exception | None = None
 
     def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
         known = node_id in self._conns
@@ -72,15 +75,15 @@ class _NotingManager(KafkaConnectionManager):  # type: ignore[misc] # kafka-pyth
         return connection
 
     def _note(self, error: Exception) -> None:
-        if isinstance(error, (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)):
-            self.refusal = error
+        if not isinstance(self.failure, _REFUSED):
+            self.failure = error
 
 
 def connect(settings: KafkaSettings, make: Callable[..., Made], options: dict[str, Any]) -> Made:
     """A client of kafka-python that has found its cluster.
 
     Its constructors connect, and leave a thread and sockets behind when that fails: those are closed here.
-    Raises: TransientError naming the address; PermanentError when the brokers refuse us.
+    Raises: TransientError naming the address; PermanentError when the brokers say that they refuse us.
     """
     opened: list[Any] = []
 
@@ -92,20 +95,21 @@ def connect(settings: KafkaSettings, make: Callable[..., Made], options: dict[st
     try:
         return make(kafka_client=network, proxy_url="direct://", **options)
     except errors.KafkaError as error:
-        reason = next((client._manager.refusal for client in opened if client._manager.refusal), None)
+        failure = next((client._manager.failure for client in opened if client._manager.failure), error)
         for client in opened:
             client.close()
-        if reason is not None:
-            raise PermanentError(
-                f"Kafka at {settings.bootstrap} does not let us in: {reason}",
-                "check the SASL mechanism, user name and password",
-            ) from error
-        if isinstance(error, errors.KafkaTimeoutError):
-            raise TransientError(
-                f"no Kafka broker answers at {settings.bootstrap}",
-                "check that it runs and that the address is right",
-            ) from error
-        raise translate(error, f"Kafka at {settings.bootstrap} could not be used") from error
+        raise _not_connected(settings, failure) from error
+
+
+def _not_connected(settings: KafkaSettings, failure: Exception) -> TurnoutError:
+    if isinstance(failure, _REFUSED):
+        return PermanentError(f"Kafka at {settings.bootstrap} does not let us in: {failure}", SIGN_IN)
+    if isinstance(failure, errors.RetriableError):
+        hint = "check that it runs and that the address is right"
+        if settings.sasl_mechanism:  # some brokers end the connection before their refusal can be read
+            hint += "; " + SIGN_IN
+        return TransientError(f"no Kafka broker answers at {settings.bootstrap}: {failure}", hint)
+    return translate(failure, f"Kafka at {settings.bootstrap} could not be used")
 
 
 def translate(error: Exception, doing: str) -> TurnoutError:
