@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -27,6 +28,7 @@ from local.demo.push import REPOSITORY, Pushed, push_sample  # noqa: E402
 from local.slack.stand_in import StandIn  # noqa: E402
 from local.slack.terminal import render  # noqa: E402
 from local.slack.workspace import Workspace  # noqa: E402
+from turnout.core.errors import TurnoutError  # noqa: E402
 
 SECRET = "the demo's webhook secret"  # noqa: S105  # guards nothing but the demo
 CHANNEL = "deploys"
@@ -45,8 +47,8 @@ def main() -> int:
     try:
         with StandIn(workspace) as slack:
             run = scene(home, slack.base_url, workspace)
-    except Disappointed as error:
-        console.print(f"[red]✘ {error}[/]")
+    except (Disappointed, TurnoutError, httpx.HTTPError) as error:
+        console.print(f"[red]✘ {escape(str(error))}[/]")
         console.print(f"[dim]the stack's own words are in {home / 'state' / 'stack.log'}[/]")
         return 1
     took = time.monotonic() - began
@@ -67,11 +69,8 @@ def scene(home: Path, slack_url: str, workspace: Workspace) -> str:
     from turnout.wiring import prepare, wiring
 
     prepare(wiring().settings)
-    step(
-        "The stack: functions, dispatcher, agents, on the "
-        + ("Kafka" if os.environ.get("TURNOUT_KAFKA_BOOTSTRAP") else "embedded")
-        + " log"
-    )
+    bus = "Kafka" if wiring().settings.kafka_bootstrap else "the embedded log"
+    step(f"The stack: functions, dispatcher, agents, on {bus}")
     with stack(state) as urls:
         run = deliver(urls["webhook"], pushed)
         outcome = watch(run)

@@ -6,6 +6,7 @@ from turnout.cli.finding import find_run, person
 from turnout.cli.shown import console, print_json
 from turnout.core.errors import PermanentError
 from turnout.core.run import Run, StageStatus
+from turnout.stack.lock import held
 from turnout.wiring import wiring
 
 
@@ -32,7 +33,14 @@ def rerun(given: str, by: str, *, failed: bool, stage: str, as_json: bool) -> in
         print_json({"run": new, "rerun_of": run.id})
     else:
         console.print(f"run {new[:12]} is to run {run.id[:12]} again; `turnout show {new[:12]}`")
+        _say_who_will()
     return 0
+
+
+def _say_who_will() -> None:
+    settings = wiring().settings
+    if settings.embedded and not held(settings.home):
+        console.print("[yellow]No stack of this home is up: it waits in the log until `turnout up`.[/]")
 
 
 def decide_on(verb: str, given: str, stage: str, by: str, comment: str, *, as_json: bool) -> int:
@@ -53,4 +61,5 @@ def _said(run: Run, verb: str, text: str, as_json: bool) -> int:
         print_json({"run": run.id, "asked": verb})
     else:
         console.print(f"run {run.id[:12]}: {text}; `turnout show {run.id[:12]}`")
+        _say_who_will()
     return 0
