@@ -20,12 +20,13 @@ def follow(
     """
     seen = 0
     while True:
+        living = alive()  # asked first: what is written before its end is still read
         for stored in store.events(run, after=seen):
             seen = stored.version
             yield stored
             if stored.event.kind == "run_finished":
                 return
-        if not alive():
+        if not living:
             return
         yield None
         pause(EVERY)

@@ -21,6 +21,7 @@ from turnout.core.errors import (
     InvalidConfig,
     InvalidEnvelope,
     NotFound,
+    PermanentError,
     TransientError,
 )
 from turnout.core.events import Carried, Event, Timing
@@ -104,13 +105,22 @@ class Orchestrator:
         return self._decide("", run, self._turn(run))
 
     def sweep(self) -> int:
-        """Whatever is overdue, and whatever a crash left unpublished. The number of things done."""
+        """Whatever is overdue, and whatever a crash left unpublished. The number of things done.
+
+        Raises: TransientError; PermanentError when a run can't be decided on, after everything else has been done.
+        """
         now = self.clock.now()
         done = 0
+        broken: list[PermanentError] = []
         for run in self.store.due(now):
-            done += bool(self.tick(run).events)
+            try:
+                done += bool(self.tick(run).events)
+            except PermanentError as error:
+                broken.append(error)
         if self.producer is not None:
             done += self._publish(self.store.unpublished(older_than=now - UNPUBLISHED_AFTER))
+        if broken:
+            raise broken[0]
         return done
 
     def resend(self, run: str) -> int:

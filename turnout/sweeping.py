@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from turnout.core.errors import PermanentError
 from turnout.core.ports import Clock, Store
 from turnout.orchestration import Orchestrator
 
@@ -30,16 +31,24 @@ class Sweeper:
         """``done``: overdue runs looked at and records published; ``resent``: records sent again; ``pruned``: old rows
         removed.
 
-        Raises: TransientError (the store or the broker is away; call again).
+        Raises: TransientError (the store or the broker is away; call again); PermanentError when a run can't be
+        decided on, after everything else has been done.
         """
         now = self.clock.now()
-        counts = {"done": self.orchestrator.sweep(), "resent": 0, "pruned": 0}
+        counts = {"done": 0, "resent": 0, "pruned": 0}
+        broken: PermanentError | None = None
+        try:
+            counts["done"] = self.orchestrator.sweep()
+        except PermanentError as error:
+            broken = error
         if self._recovered_at is None or now - self._recovered_at >= RECOVER_EVERY:
-            self._recovered_at = now
             counts["resent"] = self._recover(now)
+            self._recovered_at = now
         if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
-            self._pruned_at = now
             counts["pruned"] = self.store.prune(now)
+            self._pruned_at = now
+        if broken is not None:
+            raise broken
         return counts
 
     def _recover(self, now: datetime) -> int:

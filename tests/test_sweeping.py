@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+from tests.core.building import a_plan, stage
+from tests.test_orchestration import World
+from tests.test_webhook import push
+from turnout.adapters.github_payload import read_payload
+from turnout.core import messages as m
+from turnout.core.envelope import open_record
+from turnout.core.errors import NotFound, TransientError
+from turnout.core.ids import run_id
+from turnout.core.run import TaskStatus
+from turnout.orchestration import Handled
+from turnout.sweeping import LOST_TASK_AFTER, LOST_TRIGGER_AFTER, PRUNE_EVERY, RECOVER_EVERY
+from turnout.webhook import Webhook, sign
+
+NOTHING = {"done": 0, "resent": 0, "pruned": 0}
+
+
+def running() -> World:
+    world = World(a_plan(stage("test")))
+    world.push()
+    return world
+
+
+def tasks(world: World) -> list[str]:
+    return [each.attempt for each in world.producer.messages(m.TaskRequested)]
+
+
+def test_where_all_is_well_nothing_is_done() -> None:
+    world = running()
+    assert world.sweeper.sweep() == NOTHING
+    world.clock.forward(1)
+    assert world.sweeper.sweep() == NOTHING
+
+
+def test_an_attempt_that_nobody_started_is_sent_again_as_it_was() -> None:
+    world = running()
+    first = world.producer.records[-1]
+    world.clock.forward(LOST_TASK_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep()["resent"] == 1
+    again = world.producer.records[-1]
+    assert len(tasks(world)) == 2
+    assert len(set(tasks(world))) == 1
+    assert dict(again.headers)["ce_id"] == dict(first.headers)["ce_id"]
+
+
+def test_an_attempt_that_has_started_is_not_sent_again() -> None:
+    world = running()
+    world.hear(world.started("test"))
+    world.clock.forward(25)
+    world.sweeper.sweep()
+    assert len(tasks(world)) == 1
+
+
+def test_what_may_be_lost_is_looked_for_once_in_a_while_only() -> None:
+    world = running()
+    world.clock.forward(LOST_TASK_AFTER.total_seconds() + 1)
+    found = [world.sweeper.sweep()["resent"] for _ in range(3)]
+    world.clock.forward(RECOVER_EVERY.total_seconds())
+    assert [*found, world.sweeper.sweep()["resent"]] == [1, 0, 0, 1]
+
+
+def test_a_trigger_that_nobody_has_answered_is_sent_again() -> None:
+    world = World(a_plan(stage("test")))
+    body = json.dumps(push()).encode()
+    headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "d1", "X-Hub-Signature-256": sign(b"k", body)}
+    Webhook(world.store, world.producer, world.clock, (b"k",), read_payload).receive(headers, body)
+    world.clock.forward(LOST_TRIGGER_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep()["resent"] == 1
+    first, again = world.producer.records
+    assert again == first
+    world.orchestrator.handle(open_record(again))
+    world.clock.forward(RECOVER_EVERY.total_seconds())
+    assert world.sweeper.sweep()["resent"] == 0
+
+
+def test_old_rows_are_forgotten_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(a_plan(stage("test")))
+    asked: list[datetime] = []
+
+    def prune(now: datetime) -> int:
+        asked.append(now)
+        return 3
+
+    monkeypatch.setattr(world.store, "prune", prune)
+    counts = []
+    for _ in range(3):
+        counts.append(world.sweeper.sweep()["pruned"])
+        world.clock.forward(PRUNE_EVERY.total_seconds() / 2)
+    assert counts == [3, 0, 3]
+
+
+def overdue(world: World) -> None:
+    """Two runs whose attempts nobody has started in time."""
+    world.push("t1")
+    world.push("t2")
+    world.clock.forward(901)
+
+
+def test_a_run_that_can_t_be_decided_on_keeps_no_other_from_being_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(a_plan(stage("test")))
+    overdue(world)
+    tick, pruned = world.orchestrator.tick, world.store.prune
+    looked_at, done = [], []
+
+    def broken(run: str) -> Handled:
+        looked_at.append(run)
+        if run == run_id("t1"):
+            raise NotFound(f"no run {run}")
+        return tick(run)
+
+    def prune(now: datetime) -> int:
+        done.append(now)
+        return pruned(now)
+
+    monkeypatch.setattr(type(world.orchestrator), "tick", lambda _self, run: broken(run))
+    monkeypatch.setattr(world.store, "prune", prune)
+    with pytest.raises(NotFound):
+        world.sweeper.sweep()
+    assert sorted(looked_at) == sorted([run_id("t1"), run_id("t2")])
+    assert world.run("t2").stages["test"].attempts == 2
+    assert done
+
+
+def test_while_the_broker_is_away_the_sweeper_says_so_and_makes_it_good_later() -> None:
+    world = World(a_plan(stage("test")))
+    overdue(world)
+    world.producer.away = True
+    with pytest.raises(TransientError):
+        world.sweeper.sweep()
+    world.producer.away = False
+    world.clock.forward(6)
+    world.sweeper.sweep()
+    for trigger in ("t1", "t2"):
+        (task,) = [task for _, task in world.run(trigger).tasks()]
+        assert task.status is TaskStatus.LAUNCHED
+        assert task.current is not None
+        assert task.current.number == 2
+        assert task.current.id in tasks(world)
