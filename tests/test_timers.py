@@ -56,8 +56,8 @@ def test_what_is_overdue_is_looked_at_now() -> None:
 def test_a_newer_due_time_takes_the_place_of_the_older() -> None:
     ticks = Ticks()
     each = Timers(ticks, CLOCK)
-    later = soon(0.1)
-    each.set("r1", soon(0.03))
+    later = soon(0.35)
+    each.set("r1", soon(0.3))
     each.set("r1", later)
     each.set("r2", later)
     wait_until(lambda: sorted(ticks.runs()) == ["r1", "r2"], 5, "both ticks")
@@ -74,9 +74,9 @@ def test_what_is_due_much_later_is_left_to_the_sweeper() -> None:
 def test_a_run_that_is_due_much_later_now_is_not_looked_at_any_more() -> None:
     ticks = Ticks()
     each = Timers(ticks, CLOCK)
-    each.set("r1", soon(0.05))
+    each.set("r1", soon(0.3))
     each.set("r1", soon(3600))
-    each.set("r2", soon(0.1))
+    each.set("r2", soon(0.35))
     wait_until(ticks.runs, 5, "the tick")
     assert ticks.runs() == ["r2"]
 
@@ -86,7 +86,7 @@ def test_there_is_a_bound_to_how_many_wait(monkeypatch: pytest.MonkeyPatch) -> N
     ticks = Ticks()
     each = Timers(ticks, CLOCK)
     for run in ("r1", "r2", "r3"):
-        each.set(run, soon(0.05))
+        each.set(run, soon(0.3))
     wait_until(lambda: len(ticks.seen) == 2, 5, "two ticks")
     each.set("r4", soon(0))
     wait_until(lambda: "r4" in ticks.runs(), 5, "the place that was free again")
