@@ -124,7 +124,7 @@ class _Installer:
         def build(folder: Path) -> None:
             self._workspace.log(f"Installing {', '.join(sorted(specs))} (kept for the next time)")
             (folder / "package.json").write_text(json.dumps({"name": "tools", "private": True}))
-            self._call([self.npm, "install", "--no-package-lock", *sorted(specs)], folder)
+            self._call([self.npm, "install", "--no-save", "--no-package-lock", *sorted(specs)], folder)
 
         with held(
             self._workspace, "node", digest(["tools", self._node.version, *sorted(specs)]), build

@@ -40,8 +40,7 @@ def test_an_exit_status_is_told(workspace: PlainWorkspace) -> None:
 
 @pytest.mark.parametrize(
     "commands",
-    [["false", "echo after"], "false
-echo after", ["false | true", "echo after"], "echo $UNSET_"],
+    [["false", "echo after"], "false\necho after", ["false | true", "echo after"], "echo $UNSET_"],
 )
 def test_the_first_command_that_fails_ends_the_script(workspace: PlainWorkspace, commands: Any) -> None:
     result = script(workspace, run=commands)

@@ -90,10 +90,10 @@ def test_requirements_that_cannot_be_installed_are_an_error_that_says_so(machine
 
 
 def test_a_build_backend_that_fails_is_an_error_that_names_it(machine: Machine) -> None:
-    files = probe("setuptools.build_meta") | {
-        "setup.py": "import sys\nif 'editable_wheel' in sys.argv: raise OSError('no')\nimport setuptools; setuptools.setup()\n"
-    }
-    workspace = machine.workspace("broken", files)
+    setup = (
+        "import sys, setuptools\nif 'editable_wheel' in sys.argv: raise OSError('no')\nsetuptools.setup()\n"
+    )
+    workspace = machine.workspace("broken", probe("setuptools.build_meta") | {"setup.py": setup})
     with (
         pytest.raises(AgentError, match=r"build backend setuptools\.build_meta failed"),
         python_env(workspace, read_python_project(workspace.path, "test"), cwd=".", tools={}),
