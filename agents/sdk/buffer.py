@@ -13,7 +13,7 @@ from turnout.core import messages as m
 from turnout.core.envelope import Received
 from turnout.core.ports import Position
 
-DEPTH = 50  # records of one partition that are read ahead
+DEPTH = 500  # records of one partition that are read ahead, so that a cancel is seen behind many tasks
 
 
 @dataclass(slots=True)

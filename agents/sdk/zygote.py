@@ -33,9 +33,12 @@ STRAY_LIFE = 15.0  # seconds that what an attempt left behind gets to clean up a
 PRELOADED = (attempt, local_workspace)
 
 
+_libc = ctypes.CDLL(None)  # once: it costs as much as a fork
+
+
 def prctl(option: int, value: int) -> None:
     if LINUX:
-        ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+        _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
 @dataclass
