@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, text, update
+from sqlalchemy import Connection, bindparam, select, text, update
 from sqlalchemy.sql.dml import Update
 
 from turnout.adapters.embedded_log.process import Process, is_gone
 from turnout.adapters.embedded_log.sharing import Partition, share
 from turnout.adapters.store.database import scalar
-from turnout.adapters.store.tables import log_positions
+from turnout.adapters.store.tables import log_members, log_positions
 
 _LOCK = text(
     "INSERT INTO log_groups (name, generation) VALUES (:group, 1)"
     " ON CONFLICT (name) DO UPDATE SET generation = log_groups.generation + 1"
 )
-_MEMBERS = text(
-    "SELECT member, session, topics, host, pid, started, heard_at FROM log_members WHERE group_name = :group"
-    " ORDER BY member"
+_MEMBERS = (
+    select(log_members)
+    .where(log_members.c.group_name.in_(bindparam("groups", expanding=True)))
+    .order_by(log_members.c.group_name, log_members.c.member)
 )
 _ENTER = text(
     "INSERT INTO log_members (group_name, member, session, topics, host, pid, started, heard_at)"
@@ -68,6 +69,7 @@ _SERVER_TIME = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    group: str
     name: str
     session: str
     topics: frozenset[str]
@@ -164,16 +166,18 @@ def hear(connection: Connection, sessions: Sequence[str]) -> None:
         connection.execute(_HEARD, {"now": at, "session": session})
 
 
-def members(connection: Connection, group: str) -> list[Member]:
+def members(connection: Connection, names: Collection[str]) -> list[Member]:
+    """Of all these groups."""
     return [
         Member(
+            group=row.group_name,
             name=row.member,
             session=row.session,
             topics=frozenset(json.loads(row.topics)),
             process=Process(row.host, int(row.pid), row.started),
             heard_at=int(row.heard_at),
         )
-        for row in connection.execute(_MEMBERS, {"group": group})
+        for row in connection.execute(_MEMBERS, {"groups": list(names)})
     ]
 
 
@@ -217,7 +221,7 @@ def commit(
 
 
 def _remove_gone(connection: Connection, group: str, at: int, timeout: int) -> bool:
-    dead = [each for each in members(connection, group) if gone(each, at, timeout)]
+    dead = [each for each in members(connection, [group]) if gone(each, at, timeout)]
     for each in dead:
         connection.execute(_REMOVE, {"group": group, "session": each.session})
     return bool(dead)
@@ -227,7 +231,7 @@ def _share(connection: Connection, group: str) -> None:
     """Give every partition its owner; write down what has changed."""
     topics: dict[str, list[Partition]] = {}
     readers, sessions = {}, {}
-    for row in connection.execute(_MEMBERS, {"group": group}):
+    for row in connection.execute(_MEMBERS, {"groups": [group]}):
         counts: dict[str, int] = json.loads(row.topics)
         topics |= {name: [(name, number) for number in range(count)] for name, count in counts.items()}
         readers[row.member], sessions[row.member] = list(counts), row.session

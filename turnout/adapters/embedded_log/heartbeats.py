@@ -76,20 +76,20 @@ class Heartbeats:
 
     def look(self) -> list[groups.Member]:
         """Give up the members of our groups that are gone; those that are left and not ours. Raises: TransientError."""
-        others = []
-        sessions = {each.session for each in self._ours()}
+        ours = self._ours()
+        names, sessions = {each.group for each in ours}, {each.session for each in ours}
+        if not names:
+            return []
         timeout = int(self.timeout * SECOND)
-        for group in sorted({each.group for each in self._ours()}):
-            with self._database.read() as connection:
-                at = groups.now(connection)
-                known = groups.members(connection, group)
-            if any(groups.gone(each, at, timeout) for each in known):
-                with self._database.write() as connection:
-                    if groups.evict(connection, group, timeout):
-                        self._bell.ring_within(connection, {group_name(group)})
-                self._bell.ring({group_name(group)})
-            others += [each for each in known if each.session not in sessions]
-        return others
+        with self._database.read() as connection:
+            at = groups.now(connection)
+            known = groups.members(connection, names)
+        for group in sorted({each.group for each in known if groups.gone(each, at, timeout)}):
+            with self._database.write() as connection:
+                if groups.evict(connection, group, timeout):
+                    self._bell.ring_within(connection, {group_name(group)})
+            self._bell.ring({group_name(group)})
+        return [each for each in known if each.session not in sessions]
 
     def _ours(self) -> list[Beating]:
         with self._lock:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, create_engine
+import psycopg
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError
 
 POOL = 8
 OVERFLOW = 24
@@ -22,7 +26,6 @@ class PostgresConnections:
             url,
             pool_size=POOL,
             max_overflow=OVERFLOW,
-            pool_pre_ping=True,  # after a restart of the server, broken connections are replaced unseen
             pool_use_lifo=True,
             connect_args={
                 "connect_timeout": 10,
@@ -31,6 +34,7 @@ class PostgresConnections:
                 "options": f"-c lock_timeout={wait} -c idle_in_transaction_session_timeout={wait * 3}",
             },
         )
+        event.listen(self._writer, "checkout", _replace_if_cut)
         self.reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -43,3 +47,12 @@ class PostgresConnections:
 
     def dispose(self) -> None:
         self._writer.dispose()
+
+
+def _replace_if_cut(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    """After a restart of the server, its old connections are replaced unseen: such a one has something to read, its
+    end, while one that is well has nothing to say. This costs no round trip, as a ping would."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError("the server has ended this connection")
