@@ -141,7 +141,9 @@ def test_version_2_limits_and_ends_tools_as_well(anywhere: Path) -> None:
             show_python=show_python(),
             somebody=SOMEBODY,
             as_root=suite(f"{mnt}/root", "", chosen),
-            as_somebody=suite(f"{mnt}/somebody", AS_SOMEBODY, chosen),
+            as_somebody=suite(
+                f"{mnt}/somebody", AS_SOMEBODY, "fork_bomb or out_of_memory or nothing_is_left"
+            ),
         )
     )
     init.chmod(0o755)
@@ -151,5 +153,4 @@ def test_version_2_limits_and_ends_tools_as_well(anywhere: Path) -> None:
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE,
     )  # fmt: skip
     counts = passed(ran.stdout)
-    assert len(counts) == 2, ran.stdout
-    assert min(counts) == 9
+    assert counts == [9, 3], ran.stdout
