@@ -20,8 +20,8 @@ def documents() -> Mapping[str, str]:
 
 def _settings() -> str:
     return (
-        "# Settings\n\nEnvironment variables, read at start and checked all together. Any of them may be given as a file: "
-        "`TURNOUT_WEBHOOK_SECRET_FILE=/run/secrets/hook`. Durations are in seconds. Written by `make docs`.\n\n"
+        "# Settings\n\nEnvironment variables, read at start and checked all together. Any of them may be given as a "
+        "file: `TURNOUT_WEBHOOK_SECRET_FILE=/run/secrets/hook`. Durations are in seconds. Written by `make docs`.\n\n"
         + describe()
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from turnout.core import messages as m
 from turnout.core.change import Change
-from turnout.core.config import PipelineConfig, ProjectConfig
+from turnout.core.config import PipelineConfig, ProjectConfig, needs_paths
 from turnout.core.errors import InvalidConfig, NotFound, Problem
 from turnout.core.planner import plan
 from turnout.core.ports import Source
@@ -59,12 +59,3 @@ class RepositoryPlanner:
 def located(change: Change, project: ProjectConfig) -> Change:
     """The change with the address that the operator gives for the repository, if any."""
     return change.with_(clone_url=project.clone_url) if project.clone_url else change
-
-
-def needs_paths(config: PipelineConfig) -> bool:
-    """Whether a rule of the file asks which files a change touches."""
-    rules = [config.on.push, config.on.pull_request]
-    rules += [
-        stage.when for step in config.stages for stage in (step if isinstance(step, tuple) else (step,))
-    ]
-    return any(rule is not None and rule.paths for rule in rules)

@@ -62,8 +62,9 @@ class Workspace(Protocol):
 
         ``env`` is added to the scrubbed environment and the task's ``env``. ``timeout`` in seconds, besides the
         attempt's own. ``network``: None means as the task asks; installing dependencies says True.
-        ``capture`` keeps stdout for the caller (stderr still goes to the log). ``writable_cache`` lets the tool write to
-        ``cache`` (installers); otherwise it sees it read-only. ``quiet`` keeps the output out of the log unless it fails.
+        ``capture`` keeps stdout for the caller (stderr still goes to the log). ``writable_cache`` lets the tool
+        write to ``cache`` (installers); otherwise it sees it read-only. ``quiet`` keeps the output out of the log
+        unless it fails.
         Raises: AgentError when the program does not exist.
         """
         ...

@@ -31,6 +31,8 @@ has_java_17 || missing+=(openjdk-17-jre-headless)
 has mvn || missing+=(maven)
 has_node || missing+=(nodejs)
 has npm || missing+=(npm)
+# A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.
+[ "$(uname -m)" != x86_64 ] || has linux.uml || missing+=(user-mode-linux)
 [ "${#missing[@]}" -gt 0 ] || exec "$examples"
 
 has apt-get || fail "missing: ${missing[*]} (Debian's names). There is no apt-get here: install them your system's way"
