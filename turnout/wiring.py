@@ -179,6 +179,10 @@ class Wiring:
     def channels(self) -> tuple[Channel, ...]:
         return (self._slack(), self._email())
 
+    def check_channels(self) -> None:
+        """Raises: PermanentError for an address that no mail could be sent to or from."""
+        self._email()
+
     def _slack(self) -> Channel:
         from turnout.reporting.deliver import Unconfigured
 
@@ -308,12 +312,14 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def prepare(settings: Settings) -> None:
-    """What must exist before the parts start: the home, the store's tables, the server's key.
+    """What must be right or exist before the parts start: settings that only a channel can judge, the home, the store's
+    tables, the server's key.
 
     Safe when several processes do it at once. Raises: TransientError (the database is away), PermanentError.
     """
     from turnout.adapters.store.schema import migrate
 
+    Wiring(settings).check_channels()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     migrate(settings.store_url)
     settings.key()
