@@ -24,12 +24,13 @@ def webhook(request: Request) -> Response:
 
 
 def _answer(request: Request) -> Answer:
-    request.max_content_length = MAX_BODY
     try:
-        body = request.get_data()
+        body = _body(request)
     except RequestEntityTooLarge:
-        request.stream = io.BytesIO()  # the framework would read on to the end, and fail like this again
         return Answer(413, {"error": "the body is too large", "hint": f"send at most {MAX_BODY} bytes"})
+    except Exception as error:  # the web server's own errors are among them
+        log.warning("a body can't be read", reason=repr(error))
+        return Answer(400, {"error": "the body can't be read", "hint": "send it whole"})
     if request.method != "POST":
         return Answer(405, {"error": f"{request.method} is not served here", "hint": "POST a delivery"})
     try:
@@ -37,3 +38,15 @@ def _answer(request: Request) -> Answer:
     except InvalidSettings as error:
         log.error("not in service", reason=str(error))
         return Answer(503, {"error": "not in service", "hint": "its log says why; then redeliver"})
+
+
+def _body(request: Request) -> bytes:
+    """Raises: RequestEntityTooLarge, without reading on; anything else where the body is not well-formed HTTP."""
+    request.max_content_length = MAX_BODY + 1  # one in chunks, whose length is not known, is cut off there
+    try:
+        if (request.content_length or 0) > MAX_BODY or len(request.get_data()) > MAX_BODY:
+            raise RequestEntityTooLarge
+        return request.get_data()
+    except Exception:
+        request.stream = io.BytesIO()  # the framework would read on to the end, and fail like this again
+        raise
