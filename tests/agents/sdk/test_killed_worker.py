@@ -88,6 +88,9 @@ class Machine:
         return found
 
 
+pytestmark = pytest.mark.real  # nothing outside is needed, but time is
+
+
 @pytest.fixture
 def machine(origin: tuple[Path, str], tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path / "home", origin)
@@ -124,7 +127,6 @@ def test_a_killed_worker_loses_what_it_ran_at_once_and_nothing_that_waited(
     assert (tmp_path / "a").read_text() == "ran\nagain\n"
 
 
-@pytest.mark.real  # nothing outside is needed, but time is
 def test_killed_again_and_again_every_attempt_is_answered_once_and_none_ran_twice(
     machine: Machine, tmp_path: Path
 ) -> None:
