@@ -167,7 +167,7 @@ class Broker(LocalServer):
     def _format(self, run: list[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         done = subprocess.run(
-            [*run, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(settings)],
+            [*run, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(settings)],
             capture_output=True,
             text=True,
             cwd=self.folder,
