@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,7 +19,7 @@ from turnout.adapters.embedded_log import groups
 from turnout.adapters.embedded_log.bus import EmbeddedBus
 from turnout.adapters.embedded_log.heartbeats import Heartbeats
 from turnout.adapters.embedded_log.process import Process, is_gone, this_process, watch
-from turnout.adapters.embedded_log.readers import EmbeddedConsumer
+from turnout.adapters.embedded_log.readers import LOOK_ANYWAY, EmbeddedConsumer
 from turnout.adapters.store.database import Database
 from turnout.core.envelope import Record
 from turnout.core.errors import PermanentError, Rebalanced, TurnoutError
@@ -123,6 +124,34 @@ def test_a_member_that_hangs_is_given_up_when_its_session_runs_out_and_comes_bac
     assert owns(hanging) == set(), "it learns that all was lost"
     wait_until(lambda: len(owns(hanging)) == 3, message="it joins again")
     wait_until(lambda: len(owns(other)) == 3, message="the other gives back")
+
+
+@pytest.mark.parametrize(
+    "where", ["sqlite_database", pytest.param("postgres_tables", marks=pytest.mark.real)]
+)
+def test_who_waits_is_woken_by_a_member_that_leaves_what_it_had_not_read(
+    where: str, request: pytest.FixtureRequest
+) -> None:
+    opened = Database(request.getfixturevalue(where))
+    bus = EmbeddedBus(opened, session_timeout=30)
+    survivor, leaver = (bus.consumer("group", [AGENT_RESULTS], member=name) for name in ("a", "b"))
+    survivor.poll(0)
+    leaver.poll(0)
+    wait_until(lambda: len(owns(survivor)) == 3, message="the two share")
+    theirs = [f"k{number}" for number in range(30)]
+    bus.producer().publish([Record(AGENT_RESULTS, key, b"") for key in theirs])
+    read = {each.record.key for _ in range(3) for each in survivor.poll(0)}
+    assert 0 < len(read) < len(theirs)
+    left = threading.Timer(0.05, leaver.close)
+    began = time.monotonic()
+    left.start()
+    read |= {each.record.key for each in survivor.poll(20)}
+    took = time.monotonic() - began
+    left.join()
+    assert read == set(theirs)
+    assert took < LOOK_ANYWAY, "it was woken, and did not only look by itself"
+    survivor.close()
+    opened.close()
 
 
 def test_a_partition_that_was_away_meanwhile_is_seen_as_lost_before_it_comes_back(join: Join) -> None:

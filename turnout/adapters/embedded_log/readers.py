@@ -12,7 +12,7 @@ from turnout.adapters.embedded_log.process import this_process
 from turnout.adapters.embedded_log.wake import Listener, group_name
 from turnout.adapters.store.instants import SECOND
 from turnout.core.envelope import Received
-from turnout.core.errors import PermanentError, Rebalanced
+from turnout.core.errors import PermanentError, Rebalanced, TransientError
 from turnout.core.ports import Position
 
 LOOK_ANYWAY = 2.0
@@ -25,7 +25,6 @@ class _Reader:
     def __init__(self, embedded: EmbeddedLog, listen: Collection[str]) -> None:
         self._log = embedded
         self._database = embedded.database
-        self._names = listen
         self._listener: Listener = embedded.bell.listen(listen)
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
@@ -152,12 +151,19 @@ class EmbeddedConsumer(_Reader):
         self._epochs.clear()
         try:
             if self.session:
-                with self._database.write() as connection:
-                    left = groups.leave(connection, self.group, self.session)
-                if left:
-                    self._log.bell.ring({group_name(self.group)})
+                self._leave()
+        except TransientError:
+            pass  # the database is away: the others give this member up when its session runs out
         finally:
             self._listener.close()
+
+    def _leave(self) -> None:
+        with self._database.write() as connection:
+            left = groups.leave(connection, self.group, self.session)
+            if left:
+                self._log.bell.ring_within(connection, {group_name(self.group)})
+        if left:
+            self._log.bell.ring({group_name(self.group)})
 
     def vanish(self) -> None:
         """Leave everything as SIGKILL would: nobody is told. For tests."""
