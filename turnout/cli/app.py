@@ -192,6 +192,17 @@ def deliveries(
     work(limit, repository, as_json=json)
 
 
+@app.command("dead-letters")
+def dead_letters(
+    retry: Annotated[bool, typer.Option("--retry", help="Put them back where they came from.")] = False,
+    json: Json = False,
+) -> None:
+    """Messages that no function would take, with the reasons."""
+    from turnout.cli.letters import letters as work
+
+    work(retry=retry, as_json=json)
+
+
 By = Annotated[str, typer.Option(help="Who asks; else the name of this user.")]
 Comment = Annotated[str, typer.Option(help="Why; recorded with the decision.")]
 
