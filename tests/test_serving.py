@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from functions_framework import create_app
+
+from turnout import wiring
+from turnout.stack.layout import FUNCTIONS, source_of
+from turnout.webhook import sign
+
+FUNCTION = """
+import functions_framework
+from turnout.adapters.settings import InvalidSettings
+from turnout.core.errors import InvalidEnvelope, NotFound, PermanentError, TransientError
+from turnout.serving import answering
+
+ERRORS = {
+    "none": None,
+    "defect": ZeroDivisionError("of the value hunter2"),
+    "envelope": InvalidEnvelope("data.run: Field required"),
+    "permanent": PermanentError("Slack refuses the token", "check TURNOUT_SLACK_TOKEN"),
+    "missing": NotFound("no run r1"),
+    "transient": TransientError("the broker is away"),
+    "asked": TransientError("Slack is busy", retry_after=2.2),
+    "soon": TransientError("claimed", retry_after=0.2),
+    "settings": InvalidSettings("TURNOUT_LEASE: no"),
+}
+
+@functions_framework.cloud_event
+@answering
+def handled(envelope):
+    error = ERRORS[envelope.data["raise"]]
+    if error is not None:
+        raise error
+"""
+CE = {"ce-id": "m1", "ce-source": "/s", "ce-type": "t", "ce-specversion": "1.0"}
+
+
+@pytest.fixture
+def handled(tmp_path: Path) -> FlaskClient:
+    (tmp_path / "main.py").write_text(FUNCTION)
+    client: FlaskClient = create_app("handled", str(tmp_path / "main.py")).test_client()
+    return client
+
+
+def post(client: FlaskClient, wanted: str) -> Any:
+    return client.post("/", json={"raise": wanted}, headers=CE)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "text", "after"),
+    [
+        ("none", 200, "OK", None),
+        ("envelope", 422, "data.run: Field required\n", None),
+        ("permanent", 422, "Slack refuses the token (check TURNOUT_SLACK_TOKEN)\n", None),
+        ("missing", 422, "no run r1\n", None),
+        ("transient", 503, "the broker is away\n", None),
+        ("asked", 503, "Slack is busy\n", "3"),
+        ("soon", 503, "claimed\n", "1"),
+        ("settings", 503, "TURNOUT_LEASE: no\n", None),
+    ],
+)
+def test_an_error_is_answered_by_whether_trying_again_can_help(
+    handled: FlaskClient, wanted: str, status: int, text: str, after: str | None
+) -> None:
+    answer = post(handled, wanted)
+    assert (answer.status_code, answer.text, answer.headers.get("Retry-After")) == (status, text, after)
+
+
+def test_a_defect_is_an_error_that_shows_nothing_of_itself(handled: FlaskClient) -> None:
+    answer = post(handled, "defect")
+    assert answer.status_code == 500
+    assert "hunter2" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+# --- the functions, with something wrong around them -----------------------------------------------------
+
+
+def client(name: str, monkeypatch: pytest.MonkeyPatch, **settings: str) -> FlaskClient:
+    """The function in this process, with these settings."""
+    monkeypatch.setattr(wiring, "_made", None)
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    found: FlaskClient = create_app(name, str(source_of(name))).test_client()
+    return found
+
+
+def called(function: FlaskClient, name: str) -> Any:
+    if name == "sweeper":
+        return function.post("/")
+    if name == "webhook":
+        body = json.dumps({"zen": "…"}).encode()
+        signature = {"x-hub-signature-256": sign(b"k", body)}
+        return function.post(
+            "/", data=body, headers={"x-github-event": "ping", "x-github-delivery": "d"} | signature
+        )
+    data = {"run": "r1", "version": 1, "fact": "started", "project": "p"}
+    if name == "orchestrator":
+        kind, data = "turnout.run.cancel", {"run": "r1", "by": "ada"}
+    elif name == "launcher":
+        kind = "turnout.task.cancel"
+        data = {"run": "r1", "task": "t", "agent": "lint", "attempt": "a1", "reason": "x"}
+    else:
+        kind = "turnout.report.requested"
+    return function.post("/", json=data, headers=CE | {"ce-type": kind})
+
+
+WITH_A_STORE = [name for name in FUNCTIONS if name != "launcher"]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value"),
+    [
+        *((name, "TURNOUT_LEASE", "soon") for name in FUNCTIONS),
+        *((name, "TURNOUT_DATABASE_URL", "cobol://u:hunter2@db") for name in WITH_A_STORE),
+    ],
+)
+def test_with_wrong_settings_everything_waits_until_they_are_mended(
+    monkeypatch: pytest.MonkeyPatch, name: str, variable: str, value: str
+) -> None:
+    answer = called(client(name, monkeypatch, TURNOUT_WEBHOOK_SECRET="k", **{variable: value}), name)
+    assert answer.status_code == 503
+    assert "hunter2" not in answer.text
+    assert (variable in answer.text) == (name != "webhook"), "the world need not know our settings"
+
+
+@pytest.mark.parametrize("name", WITH_A_STORE)
+def test_before_the_store_has_its_tables_everything_waits(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    answer = called(client(name, monkeypatch, TURNOUT_WEBHOOK_SECRET="k"), name)
+    assert answer.status_code == 503
+    wiring.wiring().store.close()
