@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.sdk import toolchain
-from agents.sdk.junit import Case, Status, one_line
+from agents.sdk.junit import Case, Status, one_line, plain
 
 
 def read_json(folder: Path, root: Path) -> tuple[Case, ...] | None:
@@ -43,9 +43,15 @@ def _jest_file(suite: Mapping[str, Any], root: Path) -> Iterable[Case]:
             suite=" ".join([file, *map(str, test.get("ancestorTitles", ()))]),
             file=file,
             duration=float(test.get("duration") or 0) / 1000,
-            message=one_line(told) if status is Status.FAILED else "",
+            message=_expectation(told) if status is Status.FAILED else "",
             details=told,
         )
+
+
+def _expectation(told: str) -> str:
+    """What was compared, with both values: Jest says that on the lines before the stack."""
+    lines = [line.strip() for line in plain(told).partition("\n    at ")[0].splitlines() if line.strip()]
+    return one_line("; ".join(lines[:4]))
 
 
 def _told(message: str) -> str:

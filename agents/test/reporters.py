@@ -8,6 +8,10 @@ MOCHA = r"""'use strict';
 var fs = require('fs');
 module.exports = function TurnoutReporter(runner) {
   var seen = [];
+  function fileOf(test) {  // a hook of the outermost suite has none: that of the test it belongs to, then
+    var current = test.ctx && test.ctx.currentTest;
+    return test.file || (test.parent && test.parent.file) || (current && current.file) || '';
+  }
   function write(test, status, error) {
     var hook = test.type === 'hook';
     var number = seen.indexOf(test);
@@ -15,7 +19,7 @@ module.exports = function TurnoutReporter(runner) {
     var title = typeof test.fullTitle === 'function' ? test.fullTitle() : test.title;
     var suite = test.parent && typeof test.parent.fullTitle === 'function' ? test.parent.fullTitle() : '';
     fs.appendFileSync(process.env.TURNOUT_TEST_REPORT, JSON.stringify({
-      number: number, file: test.file || (test.parent && test.parent.file) || '', title: test.title,
+      number: number, file: fileOf(test), title: test.title,
       full: title, suite: suite, hook: hook, status: status, duration: test.duration || 0,
       message: error ? String(error.message || error) : '',
       details: error ? String(error.stack || error.message || error).slice(0, 20000) : ''

@@ -114,10 +114,12 @@ def _summary(tests: Tests | None, only: Sequence[str], wrong: Sequence[str]) -> 
         parts = [f"{bad} of {tests.total} tests failed"]
     else:
         parts = [f"{tests.passed} {'test' if tests.passed == 1 else 'tests'} passed"]
+    if not tests.total and wrong:
+        parts = []
     if tests.skipped:
         parts.append(f"{tests.skipped} skipped")
     if tests.flaky and not only:
         parts.append(f"{len(tests.flaky)} flaky")
     if tests.coverage is not None and not only and not any(each.startswith("coverage") for each in wrong):
         parts.append(f"coverage {tests.coverage:.1f} %")
-    return one_line("; ".join([", ".join(parts), *wrong]))
+    return one_line("; ".join(filter(None, [", ".join(parts), *wrong])))

@@ -23,7 +23,7 @@ def test_jests_cases_are_read_with_files_names_and_first_lines(tmp_path: Path) -
         {"name": str(tmp_path / "a.test.js"), "status": "failed", "assertionResults": [
             {"ancestorTitles": ["sum"], "title": "adds", "fullName": "sum adds", "status": "passed", "duration": 1500},
             {"ancestorTitles": ["sum"], "title": "fails", "fullName": "sum fails", "status": "failed",
-             "failureMessages": ["\x1b[31mError: no\x1b[39m\n at x"], "duration": None},
+             "failureMessages": ["\x1b[31mError: no\x1b[39m\n    at x"], "duration": None},
             {"ancestorTitles": [], "title": "later", "fullName": "later", "status": "todo"},
         ]},
         {"name": str(tmp_path / "b.test.js"), "status": "failed", "assertionResults": [],
