@@ -22,7 +22,7 @@ from turnout.core.model import Runtime
 from turnout.logging import configure_logging
 
 if TYPE_CHECKING:
-    from agents.sdk.resident import ResidentAgents
+    from agents.sdk.resident import Parts, ResidentAgents
     from turnout.adapters.artifacts import FileArtifacts
     from turnout.adapters.claims import FileClaims
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
@@ -153,7 +153,7 @@ class Wiring:
             case Runtime.PROCESS:
                 from turnout.runtimes.process import ProcessRuntime
 
-                return ProcessRuntime(self.settings.home, self.claims)
+                return ProcessRuntime(self.settings.home, self.claims, sandbox=self.settings.sandbox)
             case _:
                 raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
 
@@ -258,11 +258,17 @@ class Wiring:
 
     def resident_agents(self, kinds: Sequence[str], member: str) -> ResidentAgents:
         """``member``: the worker's name, the same after a restart. Raises: PermanentError where a kind has no agent."""
-        from agents.sdk.resident import Parts, ResidentAgents
+        from agents.sdk.resident import ResidentAgents
 
-        parts = Parts(self.bus, self.claims, self.artifacts, self.secrets, self.clock, self.settings.home)
-        s = self.settings
-        return ResidentAgents(parts, kinds, worker=member, slots=s.slots, sandbox=s.sandbox)
+        slots, sandbox = self.settings.slots, self.settings.sandbox
+        return ResidentAgents(self.agent_parts, kinds, worker=member, slots=slots, sandbox=sandbox)
+
+    @cached_property
+    def agent_parts(self) -> Parts:
+        """What a worker needs of the world; it never learns which store or broker is behind it."""
+        from agents.sdk.resident import Parts
+
+        return Parts(self.bus, self.claims, self.artifacts, self.secrets, self.clock, self.settings.home)
 
 
 @dataclass(frozen=True)
@@ -309,6 +315,11 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def job_parts() -> Parts:
+    """What a job of the process runtime is given; it names this function (`turnout.runtimes.process`)."""
+    return wiring().agent_parts
 
 
 def prepare(settings: Settings) -> None:

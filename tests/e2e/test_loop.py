@@ -58,6 +58,16 @@ def test_each_function_in_a_process_of_its_own_does_the_same(tmp_path: Path) -> 
         assert len(system.wait_for_messages(1)) == 1
 
 
+@pytest.mark.real
+def test_with_jobs_launched_for_each_attempt_it_does_the_same(tmp_path: Path) -> None:
+    with System(tmp_path, {"TURNOUT_LAUNCHER_RUNTIMES": "process"}) as system:
+        system.make_repository()
+        assert "agents" not in system.start().parts
+        runs = system.wait_for([system.deliver()])
+        check_each_thing_once(system, runs)
+        assert len(system.wait_for_messages(1)) == 1
+
+
 def test_a_broken_pipeline_file_in_a_push_is_told_with_its_place(tmp_path: Path) -> None:
     with System(tmp_path) as system:
         system.make_repository({"pipeline.yml": "pipeline:\n  stages:\n    - lnt\n"})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from turnout.adapters.settings import Settings
 from turnout.core.errors import PermanentError
+from turnout.core.model import Runtime
 from turnout.stack import parts
 from turnout.stack.layout import (
     FUNCTIONS,
@@ -52,6 +53,8 @@ def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[st
         )
     forget_running(settings.home)
     _prepare(settings)
+    if Runtime.PROCESS in settings.runtimes:
+        options = replace(options, agents=())  # the launcher starts what would be resident
     made, urls = (_separate if options.separate else _together)(settings, options)
     running = Running(
         pid=os.getpid(), urls=urls, bus=settings.kafka_bootstrap or "embedded", store=_shown(settings)
@@ -95,7 +98,7 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     return [
         Part("functions", lambda ready: parts.run_functions(listening.fileno(), ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
-        Part("agents", lambda ready: parts.run_agents(options.agents, "agents", ready), order=0, grace=30),
+        *([Part("agents", _resident(options.agents, "agents"), order=0, grace=30)] if options.agents else []),
     ], urls
 
 
@@ -115,7 +118,7 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
     )
     for kind in options.agents:
-        made.append(Part(f"agent-{kind}", _resident(kind), order=0, grace=30))
+        made.append(Part(f"agent-{kind}", _resident([kind], f"agent-{kind}"), order=0, grace=30))
     return made, urls
 
 
@@ -135,8 +138,8 @@ def _served_alone(
     return body
 
 
-def _resident(kind: str) -> Callable[[Callable[[], None]], None]:
-    return lambda ready: parts.run_agents([kind], f"agent-{kind}", ready)
+def _resident(kinds: Sequence[str], member: str) -> Callable[[Callable[[], None]], None]:
+    return lambda ready: parts.run_agents(kinds, member, ready)
 
 
 def _listen(host: str, port: int) -> socket.socket:
