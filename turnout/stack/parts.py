@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from turnout.logging import get_logger
 from turnout.stack.layout import FUNCTIONS, source_of
 from turnout.stack.supervisor import Ready
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from turnout.core.ports import Bus
 
-log = structlog.get_logger()
+log = get_logger()
 
 THREADS = 16
 SWEEP_EVERY = 2.0

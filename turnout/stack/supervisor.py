@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from turnout.core.errors import TurnoutError
+from turnout.logging import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RESTART_AFTER = 0.2
