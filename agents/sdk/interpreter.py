@@ -84,12 +84,25 @@ def _pythons(workspace: Workspace, version: str) -> Iterator[Interpreter]:
     names = ["python3", "python"] if not version else [f"python{'.'.join(version.split('.')[:2])}"]
     candidates = []
     if version:
-        root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        root = _pyenv()
         candidates += [str(path / "bin/python3") for path in sorted(root.glob(f"{version}*"), reverse=True)]
     candidates += [path for name in names if (path := workspace.which(name))]
     if not version:
         candidates.append(getattr(sys, "_base_executable", sys.executable))
     yield from _probed(workspace, candidates, ("-I", "-c", _PROBE_PYTHON))
+
+
+def interpreter_roots() -> tuple[Path, ...]:
+    """Folders of this machine with further Pythons and Node.js versions, for a sandbox to show to tools."""
+    return tuple(path for path in (_pyenv(), _nvm()) if path.is_dir())
+
+
+def _pyenv() -> Path:
+    return Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+
+
+def _nvm() -> Path:
+    return Path(os.environ.get("NVM_DIR", Path.home() / ".nvm")) / "versions/node"
 
 
 def find_node(workspace: Workspace, root: Path, wanted: str) -> Interpreter:
@@ -128,7 +141,7 @@ def _node_candidates(workspace: Workspace, version: str) -> list[str]:
     names = [f"node{major}", f"node-{major}", "node", "nodejs"] if major else ["node", "nodejs"]
     candidates = [path for name in names if (path := workspace.which(name))]
     if version:
-        root = Path(os.environ.get("NVM_DIR", Path.home() / ".nvm")) / "versions/node"
+        root = _nvm()
         found = sorted(root.glob(f"v{version.lstrip('v')}*"), reverse=True)
         candidates += [str(path / "bin/node") for path in found]
     return candidates
@@ -136,8 +149,8 @@ def _node_candidates(workspace: Workspace, version: str) -> list[str]:
 
 def _probed(workspace: Workspace, candidates: list[str], probe: tuple[str, ...]) -> Iterator[Interpreter]:
     for path in dict.fromkeys(candidates):
-        if not Path(path).exists():
-            continue
+        if workspace.which(path) is None:
+            continue  # not there, or where tools cannot see it
         ran = workspace.run([path, *probe], capture=True, quiet=True, timeout=30)
         lines = ran.stdout.decode(errors="replace").split("\n")
         if ran.ok and len(lines) >= 3 and Path(lines[0]).is_absolute():

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import LocalWorkspace
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
@@ -155,6 +156,7 @@ def sandboxed(
         masker=masker,
         kept=places[3],
         keep=lambda kept: artifacts.update({kept.artifact.name: kept.path}),
+        shown=interpreter_roots(),
     )
     workspace.lines, workspace.artifacts = lines, artifacts
     return workspace

@@ -24,7 +24,8 @@ class Machine(PlainWorkspace):
             (self.programs / name).chmod(0o755)
 
     def which(self, program: str) -> str | None:
-        return str(self.programs / program) if (self.programs / program).exists() else None
+        path = self.programs / program  # an absolute path stays itself
+        return str(path) if path.exists() else None
 
 
 def project(root: Path, **fields: str) -> PythonProject:
