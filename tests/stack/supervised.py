@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -84,6 +85,21 @@ def telling(name: str, ready: Ready) -> None:
     steady(name, ready)
 
 
+def serving(name: str, ready: Ready) -> None:
+    """Functions, as a stack serves them; the one there is takes a while to answer."""
+    from turnout.stack.parts import run_functions
+
+    def slow(_environ: Any, start_response: Any) -> list[bytes]:
+        note(name, "asked")
+        time.sleep(0.3)
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [b"done\n"]
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    note(name, "listens", port=listening.getsockname()[1])
+    run_functions(listening.detach(), ready, lambda: slow)
+
+
 def executed() -> None:
     note(os.environ["PART"], "executed", lives_in=os.getcwd())
     steady(os.environ["PART"], ready_from_environment())
@@ -104,6 +120,7 @@ def parts() -> Mapping[str, Part]:
         _part(crashing, "crashing"),
         _part(crashing, "unlucky", after=0.15),
         _part(telling, "telling"),
+        _part(serving, "serving"),
         Part(
             "executed",
             argv=[sys.executable, "-c", "from tests.stack.supervised import executed; executed()"],

@@ -51,6 +51,13 @@ def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[st
         raise PermanentError(
             f"a stack of {settings.home} is up already{where}", "stop it first, or set TURNOUT_HOME"
         )
+    try:
+        _run(settings, options, say)
+    finally:
+        lock.drop()
+
+
+def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[str]], None]) -> None:
     forget_running(settings.home)
     _prepare(settings)
     if Runtime.PROCESS in settings.runtimes:
@@ -92,11 +99,12 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     import turnout.webhook  # noqa: F401
 
     listening = _listen(options.host, options.port)
-    base = "http://{}:{}".format(*listening.getsockname())
+    base = _base_url(*listening.getsockname()[:2])
+    descriptor = listening.detach()
     urls = {name: f"{base}/{name}" for name in FUNCTIONS}
     topics = subscriptions(settings.runtimes)
     return [
-        Part("functions", lambda ready: parts.run_functions(listening.fileno(), ready), order=2, grace=20),
+        Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
         *([Part("agents", _resident(options.agents, "agents"), order=0, grace=30)] if options.agents else []),
     ], urls
@@ -148,11 +156,16 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as error:
+        listening.close()
         raise PermanentError(
             f"{host}:{port} can't be listened on: {error.strerror}", "choose another --port"
         ) from error
     listening.listen(512)
     return listening
+
+
+def _base_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _free_port(host: str) -> int:
