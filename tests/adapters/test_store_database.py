@@ -7,14 +7,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from tests.contracts.store import run_together
 from tests.contracts.store_runs import Story
+from tests.contracts.together import run_together
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.failures import translate
 from turnout.adapters.store.schema import migrate
@@ -99,7 +100,7 @@ def test_a_power_cut_is_survived_where_it_was_asked_for(sqlite_database: str) ->
 
 
 def test_writers_of_one_process_take_turns(database: Database) -> None:
-    run_together([lambda name=name: add(database, name) for name in "abcdefgh"])
+    run_together([partial(add, database, name) for name in "abcdefgh"])
     assert names(database) == list("abcdefgh")
 
 

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from tests.contracts.store import run_together
+from tests.contracts.together import run_together
 from turnout.adapters.store import schema
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.schema import HEAD, migrate, version
