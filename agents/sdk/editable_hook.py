@@ -1,12 +1,14 @@
 """Run by the project's own Python, in the sandbox: asks the project's build backend for an editable install.
 
-Only the standard library, and old enough for Python 3.8. Two uses:
+Only the standard library, and old enough for Python 3.8. Three uses:
     requires  prints, as JSON, what the backend wants besides ``build-system.requires``
+    metadata  prints, as JSON, the project's name and what it requires
     install   builds the editable wheel and unpacks it into the given site-packages, with its commands
 Source: PEP 517, PEP 660; the entry points specification of the packaging user guide.
 """
 
 import configparser
+import email
 import importlib
 import json
 import os
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import zipfile
 
-MARK = "turnout-requires:"
+MARK = "turnout-answer:"
 
 COMMAND = """#!{python}
 import sys
@@ -29,6 +31,9 @@ def main() -> None:
     if what == "requires":
         hook = getattr(backend, "get_requires_for_build_editable", None)
         print(MARK + json.dumps(list(hook()) if hook else []))
+        return
+    if what == "metadata":
+        print(MARK + json.dumps(metadata(backend)))
         return
     with tempfile.TemporaryDirectory() as folder:
         build = getattr(backend, "build_editable", None) or backend.build_wheel  # type: ignore[attr-defined]
@@ -45,6 +50,23 @@ def load(name: str, path: "list[str]") -> object:
     for part in filter(None, attribute.split(".")):
         backend = getattr(backend, part)
     return backend
+
+
+def metadata(backend: object) -> "dict[str, object]":
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("prepare_metadata_for_build_editable", "prepare_metadata_for_build_wheel"):
+            hook = getattr(backend, name, None)
+            if hook is not None:
+                with open(os.path.join(folder, hook(folder), "METADATA"), encoding="utf-8") as file:
+                    text = file.read()
+                break
+        else:
+            build = getattr(backend, "build_editable", None) or backend.build_wheel  # type: ignore[attr-defined]
+            with zipfile.ZipFile(os.path.join(folder, build(folder))) as archive:
+                place = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+                text = archive.read(place).decode("utf-8")
+    message = email.message_from_string(text)
+    return {"name": message["Name"], "requires": message.get_all("Requires-Dist") or []}
 
 
 def commands(archive: zipfile.ZipFile, folder: str) -> None:

@@ -10,6 +10,7 @@ costs some 0.2 s (flit, hatchling) to 0.7 s (setuptools), since it asks the buil
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from agents.sdk.dependency_cache import digest, held
 from agents.sdk.interpreter import Interpreter, find_python
 from agents.sdk.python_installer import Installer
 from agents.sdk.python_layer import install_project, installed, make_layer, normal, run_hook, site_packages
+from agents.sdk.python_metadata import wanted
 from agents.sdk.python_project import BuildSystem, PythonProject
 from agents.sdk.toolchain import open_folder, path_with
 from agents.sdk.workspace import Workspace
 
-LAYOUT = "2"
+LAYOUT = "3"
 """Part of every key: entries made by other code than this are not used."""
+
+_OWN = re.compile(r"\.(?:\[([^\]]*)\])?")
+"""The project itself in ``install:``, with or without extras."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,84 +104,96 @@ class _Recipe:
         ]
         if not self.bare:
             parts += [*self.install, "|", *self.project.extras, "|", *self.project.requirements]
-            for name in self.project.watched:
+            files = [name for name in self.install if (self.project.root / name).is_file()]
+            for name in (*self.project.watched, *files):
                 parts += [name, (self.project.root / name).read_bytes()]
         return digest(parts)
 
     def build(self, folder: Path) -> None:
-        venv = folder / "venv"
         what = "the linter" if self.bare else "dependencies"
         self.workspace.log(
             f"Installing {what} for Python {self.interpreter.version} (kept for the next time)"
         )
-        installer = Installer(self.workspace, self.interpreter, venv)
-        targets = [] if self.bare else self._targets(folder)
-        if targets:
-            installer.install(targets, self.cwd, self._constraints(folder))
-            self._remove_project(installer, site_packages(venv))
-        present = installed(site_packages(venv))
+        installer = Installer(self.workspace, self.interpreter, folder / "venv")
+        site = site_packages(folder / "venv")
+        if not self.bare:
+            name, lines = self._own_requirements(installer, folder)
+            targets = self._targets(folder, lines)
+            if targets:
+                installer.install(targets, self.cwd, self._constraints(folder))
+            self._remove_project(installer, site, name)
+        present = installed(site)
         missing = [
             line for name, lines in self.tools.items() if normal(name) not in present for line in lines
         ]
         if missing:
             installer.install(missing, self.cwd, [])
-        if self.project.build is not None and not self.bare:
-            self._build_requirements(installer, folder, self.project.build)
 
-    def _targets(self, folder: Path) -> list[str]:
-        """Arguments of an installer: requirement files, requirements, the project with its extras."""
-        if self.install:
-            return [part for line in self.install for part in _target(self.project.root, line)]
-        targets = [part for name in self.project.files for part in ("-r", name)]
-        if self.project.requirements:
-            listed = folder / "requirements.txt"
-            listed.write_text("\n".join(self.project.requirements) + "\n", "utf-8")
+    def _own_requirements(self, installer: Installer, folder: Path) -> tuple[str, list[str]]:
+        """The project's name, and what it requires; its build backend is installed to be asked."""
+        build = self.project.build
+        if build is None:
+            return self.project.name, []
+        target = folder / "build"
+        open_folder(target)
+        if build.requires:
+            installer.install(build.requires, self.cwd, [], target=target)
+        more = self._ask(build, folder, "requires")
+        if isinstance(more, list) and more:
+            installer.install([str(each) for each in more], self.cwd, [], target=target)
+        answer = self._ask(build, folder, "metadata")
+        extras = self._chosen_extras() if self.install else self.project.extras
+        if extras is None or not isinstance(answer, dict):
+            return self.project.name, []
+        return str(answer["name"]), wanted(answer["name"], answer["requires"], extras)
+
+    def _ask(self, build: BuildSystem, folder: Path, what: str) -> object:
+        python = str(folder / "venv/bin/python")
+        said = run_hook(self.workspace, build, python, what, {}, folder, self.cwd, {}, network=True)
+        answers = [line for line in said.splitlines() if line.startswith(editable_hook.MARK)]
+        answer: object = json.loads(answers[-1].removeprefix(editable_hook.MARK)) if answers else None
+        return answer
+
+    def _chosen_extras(self) -> list[str] | None:
+        """The extras that ``install:`` names with the project (``.[ci]``); None: it does not name the project."""
+        own = [match for line in self.install if (match := _OWN.fullmatch(line.strip()))]
+        if not own:
+            return None
+        return [extra for match in own for extra in re.findall(r"[^\s,]+", match[1] or "")]
+
+    def _targets(self, folder: Path, own: list[str]) -> list[str]:
+        """Arguments of an installer: requirement files, and requirements in a file of their own."""
+        given = [line for line in self.install if not _OWN.fullmatch(line.strip())]
+        files = [line for line in given if (self.project.root / line).is_file()]
+        lines = [line for line in given if line not in files]
+        if not self.install:
+            files, lines = list(self.project.files), list(self.project.requirements)
+        targets = [part for name in files for part in ("-r", name)]
+        if lines or own:
+            listed = folder / "requirements-of-the-project.txt"
+            listed.write_text("\n".join([*own, *lines]) + "\n", "utf-8")
             targets += ["-r", str(listed)]
-        if self.project.build is not None:
-            targets.append(f".[{','.join(self.project.extras)}]" if self.project.extras else ".")
         return targets
 
     def _constraints(self, folder: Path) -> list[str]:
         if not self.project.constraints or self.install:
             return []
-        listed = folder / "constraints.txt"
+        listed = folder / "lock-constraints.txt"
         listed.write_text("\n".join(self.project.constraints) + "\n", "utf-8")
         return ["-c", str(listed)]
 
-    def _remove_project(self, installer: Installer, site: Path) -> None:
-        """The project was installed for its dependencies; the layer brings it from each attempt's checkout."""
+    def _remove_project(self, installer: Installer, site: Path, name: str) -> None:
+        """The layer brings the project from each attempt's checkout; what came of it otherwise (a release that a tool
+        needs, ``-e .`` in a requirement file) would only be in the way.
+        """
         here = str(self.workspace.path.resolve())
+        own = {normal(name)} if self.project.build is not None else set()
         for record in site.glob("*.dist-info/direct_url.json"):
             url = str(json.loads(record.read_text("utf-8")).get("url", ""))
             if url.startswith("file:") and unquote(url.removeprefix("file://")).startswith(here):
-                installer.uninstall(record.parent.name.partition("-")[0])
-
-    def _build_requirements(self, installer: Installer, folder: Path, build: BuildSystem) -> None:
-        target = folder / "build"
-        open_folder(target)
-        if build.requires:
-            installer.install(build.requires, self.cwd, [], target=target)
-        wanted = run_hook(
-            self.workspace,
-            build,
-            str(folder / "venv/bin/python"),
-            "requires",
-            {},
-            folder,
-            self.cwd,
-            {},
-            network=True,
-        )
-        for line in wanted.splitlines():
-            if line.startswith(editable_hook.MARK):
-                more = [str(each) for each in json.loads(line.removeprefix(editable_hook.MARK))]
-                if more:
-                    installer.install(more, self.cwd, [], target=target)
-
-
-def _target(root: Path, line: str) -> list[str]:
-    """An entry of ``install:``: a requirement file, the project with extras (``.[test]``), or a requirement."""
-    return ["-r", line] if (root / line).is_file() else [line]
+                own.add(normal(record.parent.name.partition("-")[0]))
+        for each in own & set(installed(site)):
+            installer.uninstall(each)
 
 
 def _source_folders(root: Path) -> list[Path]:

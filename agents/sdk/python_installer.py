@@ -45,7 +45,9 @@ class Installer:
         if not self._call(
             [self._python, "-m", "pip", "install", "--quiet", "--progress-bar", "off", *args], cwd
         ):
-            shown = " ".join(part for part in what if part not in ("-r", "-c"))
+            shown = " ".join(
+                part.rpartition("/")[2] if part.startswith("/") else part for part in what if part != "-r"
+            )
             raise AgentError(
                 f"the installer could not install {shown[:200]} (its words are in the log)",
                 "correct the project's requirements, or say with.install",

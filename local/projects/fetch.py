@@ -58,7 +58,7 @@ def _fetch(project: Published, folder: Path) -> None:
 
 
 def repository(project: Published, packed: Path, folder: Path) -> Path:
-    """A repository of one commit: the archive's content, and the pipeline file.
+    """A repository of one tagged commit: the archive's content, and the pipeline file.
 
     Raises: PermanentError when the archive is not of one folder.
     """
@@ -77,6 +77,7 @@ def repository(project: Published, packed: Path, folder: Path) -> Path:
     _run(["git", "init", "--quiet", "--initial-branch=main"], root)
     _run(["git", "add", "--all", "--force"], root)
     _run(["git", "commit", "--quiet", "--no-verify", "--message", message], root)
+    _run(["git", "tag", f"v{project.version}"], root)  # some read their version from it
     return root
 
 
