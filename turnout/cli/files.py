@@ -12,7 +12,7 @@ from turnout.cli.shown import console, print_json
 from turnout.core.change import Change
 from turnout.core.errors import InvalidConfig, PermanentError, Problem
 from turnout.core.model import ChangeKind
-from turnout.core.plan import NotTriggered, Plan
+from turnout.core.plan import NotTriggered, Plan, Retries
 
 
 def validate(file: Path, *, project: bool, as_json: bool) -> int:
@@ -20,12 +20,7 @@ def validate(file: Path, *, project: bool, as_json: bool) -> int:
     try:
         _parse_project(file) if project else _parse_pipeline(file, None)
     except InvalidConfig as error:
-        if as_json:
-            print_json({"errors": [asdict(problem) for problem in error.problems]})
-        else:
-            for problem in error.problems:
-                console.print(f"[red]✘[/] {escape(str(problem))}")
-        return 1
+        return _refused(error, as_json=as_json)
     if as_json:
         print_json({"errors": []})
     else:
@@ -33,12 +28,25 @@ def validate(file: Path, *, project: bool, as_json: bool) -> int:
     return 0
 
 
+def _refused(error: InvalidConfig, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"errors": [asdict(problem) for problem in error.problems]})
+    else:
+        for problem in error.problems:
+            console.print(f"[red]✘[/] {escape(str(problem))}")
+    return 1
+
+
 def plan(file: Path, project_file: Path | None, change: dict[str, Any], *, as_json: bool) -> int:
     from turnout.core.config import ProjectConfig
     from turnout.core.planner import plan as planned
 
-    project = _parse_project(project_file) if project_file else ProjectConfig(repository=change["repository"])
-    config = _parse_pipeline(file, project)
+    try:
+        repository = change["repository"]
+        project = _parse_project(project_file) if project_file else ProjectConfig(repository=repository)
+        config = _parse_pipeline(file, project)
+    except InvalidConfig as error:
+        return _refused(error, as_json=as_json)
     found = planned(config, project, _change(project.repository, change))
     if isinstance(found, NotTriggered):
         if as_json:
@@ -69,10 +77,18 @@ def _print(found: Plan) -> None:
         if len(stage.tasks) > 1:
             console.print(f"    {escape(', '.join(task.id for task in stage.tasks))}")
         if stage.retries.max:
-            console.print(f"    up to {stage.retries.max} retries, {stage.retries.backoff:g} s apart")
+            console.print(f"    {_retries(stage.retries)}")
         if stage.approval:
             by = ", ".join(stage.approval.by) or "anyone who may"
             console.print(f"    waits for approval by {escape(by)}")
+
+
+def _retries(retries: Retries) -> str:
+    times = "one retry" if retries.max == 1 else f"up to {retries.max} retries"
+    if not retries.backoff:
+        return f"{times}, at once"
+    longer = f", then {retries.factor:g} times as long each" if retries.max > 1 else ""
+    return f"{times}, after {retries.backoff:g} s{longer}"
 
 
 def _change(repository: str, given: dict[str, Any]) -> Change:

@@ -1,17 +1,29 @@
-"""The run that a person means."""
+"""The store of this home, and the run in it that a person means."""
 
 from __future__ import annotations
 
 import getpass
+from typing import TYPE_CHECKING
 
 from turnout.core.errors import NotFound, PermanentError
 from turnout.core.run import Run
-from turnout.wiring import wiring
+from turnout.wiring import prepare, wiring
+
+if TYPE_CHECKING:
+    from turnout.adapters.store.sql_store import SqlStore
+
+
+def open_store() -> SqlStore:
+    """The store; where nothing has run yet on this machine, a new and empty one."""
+    settings = wiring().settings
+    if not settings.database_url and not (settings.home / "turnout.db").exists():
+        prepare(settings)
+    return wiring().store
 
 
 def find_run(given: str) -> Run:
     """Raises: NotFound, or PermanentError when several runs begin so."""
-    store = wiring().store
+    store = open_store()
     found = store.find_runs(given)
     if not found:
         raise NotFound(f"no run {given!r}", "`turnout runs` lists them")

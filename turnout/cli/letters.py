@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from turnout.cli.finding import open_store
 from turnout.cli.shown import console, print_json
 from turnout.core.dead_letters import DeadLetter
 from turnout.redriving import dead_letters, redrive
@@ -16,6 +17,7 @@ from turnout.wiring import wiring
 
 def letters(*, retry: bool, as_json: bool) -> None:
     """List what no function would take; with ``retry``, put all of it back where it came from."""
+    open_store()
     bus = wiring().bus
     found = dead_letters(bus)
     sent = redrive(bus, found) if retry else 0

@@ -25,7 +25,7 @@ def logs(given: str, stage: str, *, follow: bool, as_json: bool) -> None:
         state = wiring().store.load(run.id) or run
         ended = state.finished
         for task, number, key in _keys(state, stage):
-            _print_from(task, number, key, printed, as_json)
+            _print_from(task, number, key, printed, as_json, whole=ended or not follow)
         if ended or not follow:
             return
         time.sleep(EVERY)
@@ -40,12 +40,17 @@ def _keys(run: Run, stage: str) -> list[tuple[str, int, str]]:
     ]
 
 
-def _print_from(task: str, number: int, key: str, printed: dict[str, int], as_json: bool) -> None:
+def _print_from(
+    task: str, number: int, key: str, printed: dict[str, int], as_json: bool, *, whole: bool
+) -> None:
+    """What is new; but for a line that is still being written, unless the ``whole`` is wanted."""
     start = printed.get(key, 0)
     try:
         content = wiring().artifacts.get(key, start)
     except NotFound:
         return
+    if not whole:
+        content = content[: content.rfind(b"\n") + 1]
     if not content:
         return
     printed[key] = start + len(content)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.markup import escape
 from rich.table import Table
 
-from turnout.cli.finding import find_run
+from turnout.cli.finding import find_run, open_store
 from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print_json
 from turnout.core.errors import NotFound
 from turnout.core.explain import explain as explained
 from turnout.core.model import Outcome
+from turnout.core.ports import Delivery
 from turnout.core.run import Run, Stage
 from turnout.wiring import wiring
 
 
 def runs(limit: int, project: str, branch: str, *, as_json: bool) -> None:
-    rows = wiring().store.runs(limit=limit, project=project, branch=branch)
+    rows = open_store().runs(limit=limit, project=project, branch=branch)
     if as_json:
         print_json(
             [
@@ -113,11 +115,11 @@ def events(given: str, *, as_json: bool) -> None:
 
 
 def explain(given: str, stage: str, *, as_json: bool) -> None:
-    ignored = [d for d in wiring().store.deliveries(limit=200) if d.id == given]
-    if ignored and ignored[0].reason:
-        sentences: tuple[str, ...] = (f"Nothing ran for delivery {given}: {ignored[0].reason}.",)
-        return print_json(list(sentences)) if as_json else console.print(escape(sentences[0]))
-    run = find_run(given)
+    delivery = next((each for each in open_store().deliveries(limit=200) if each.id == given), None)
+    if delivery is not None and not delivery.run:
+        _sentences([_unrun(delivery)], as_json=as_json)
+        return
+    run = find_run(delivery.run if delivery else given)
     history = [stored.event for stored in wiring().store.events(run.id)]
     try:
         sentences = explained(history, stage)
@@ -125,16 +127,25 @@ def explain(given: str, stage: str, *, as_json: bool) -> None:
         raise NotFound(
             f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}"
         ) from None
+    _sentences(sentences, as_json=as_json)
+
+
+def _unrun(delivery: Delivery) -> str:
+    if delivery.reason:
+        return f"Nothing ran for delivery {delivery.id}: {delivery.reason.rstrip('.')}."
+    return f"Delivery {delivery.id} was received; the orchestrator has not answered it yet."
+
+
+def _sentences(sentences: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         print_json(list(sentences))
-    else:
-        for sentence in sentences:
-            console.print(escape(sentence))
-    return None
+        return
+    for sentence in sentences:
+        console.print(escape(sentence))
 
 
 def deliveries(limit: int, repository: str, *, as_json: bool) -> None:
-    rows = wiring().store.deliveries(limit=limit, repository=repository)
+    rows = open_store().deliveries(limit=limit, repository=repository)
     if as_json:
         print_json([asdict(row) | {"received_at": row.received_at.isoformat()} for row in rows])
         return
