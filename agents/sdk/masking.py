@@ -115,6 +115,8 @@ class Masker:
 
     def _mask(self, text: bytes, cut: int) -> tuple[bytes, int]:
         """``text`` up to ``cut``, masked; and how much after the cut belongs to a match that began before it."""
+        if cut == 0:
+            return b"", self._covered
         spans = _merged(self._matches(text), self._covered)
         shown: list[bytes] = []
         at = covered = 0

@@ -12,8 +12,12 @@ NAMESPACE = UUID("6f1a3f5e-9d0b-5c5e-8a57-74756f6e7275")
 
 
 def derive(*parts: object) -> str:
-    """The id caused by ``parts``; parts are joined with an unambiguous separator."""
-    return str(uuid5(NAMESPACE, "\x1f".join(str(part) for part in parts)))
+    """The id caused by ``parts``; parts are joined with an unambiguous separator.
+
+    Lone surrogates, which JSON can carry and UTF-8 cannot, count as their escapes.
+    """
+    name = "\x1f".join(str(part) for part in parts)
+    return str(uuid5(NAMESPACE, name.encode("utf-8", "backslashreplace").decode()))
 
 
 def delivery_message_id(source: str, delivery: str) -> str:
