@@ -17,7 +17,7 @@ from local.postgres import server
 from tests.real import REQUIRED, require
 
 # Tests that ask for one of these need a real part, whether or not they carry the marker themselves.
-REAL_FIXTURES = frozenset({"kafka_broker", "postgres", "postgres_database"})
+REAL_FIXTURES = frozenset({"kafka_broker", "own_broker", "guarded_broker", "postgres", "postgres_database"})
 KAFKA = "TURNOUT_TEST_KAFKA"
 DATABASE = "TURNOUT_TEST_DATABASE_URL"
 KEPT = frozenset({REQUIRED, KAFKA, DATABASE})
