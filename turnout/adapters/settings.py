@@ -45,7 +45,9 @@ class Settings(Value):
     kafka_ca_file: str = Field("", description="certificates to trust; empty: the system's")
     kafka_replication_factor: int = Field(1, ge=1, description="of the topics that are made")
     session_timeout: Seconds = Field(10.0, description="a silent consumer is given up after this")
-    webhook_secret: SecretStr = Field(SecretStr(""), description="GitHub's webhook secret")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="GitHub's; old and new with a comma while it is changed"
+    )
     server_key: SecretStr = Field(
         SecretStr(""), description="signs attempt tokens; empty: made once under the home"
     )
