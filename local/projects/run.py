@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,23 +76,38 @@ def twice(project: Published, cache: Path) -> tuple[Ran, Ran]:
 def once(root: Path, home: Path) -> Ran:
     """``turnout run`` on a repository, with its state under ``home``."""
     began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "turnout", "run", str(root), "--json"],
+        cwd=ROOT,
+        env=os.environ | {"TURNOUT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "turnout", "run", str(root), "--json"],
-            cwd=ROOT,
-            env=os.environ | {"TURNOUT_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-            check=False,
-        )
+        output, errors = process.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired:
         return Ran("timed_out", LONGEST, problem=f"took longer than {LONGEST:g} s")
-    found = read(ran.stdout.splitlines(), time.monotonic() - began)
+    finally:
+        _end(process)
+    found = read(output.splitlines(), time.monotonic() - began)
     if not found.results:
-        said = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        return Ran("error", found.seconds, problem=f"turnout run ended with status {ran.returncode}: {said}")
+        said = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        return Ran(
+            "error", found.seconds, problem=f"turnout run ended with status {process.returncode}: {said}"
+        )
     return found
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """As Ctrl-C would: it takes down the stack that it has started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def show(rows: Sequence[tuple[Published, Ran, Ran]]) -> None:

@@ -57,6 +57,7 @@ PROJECTS = (
     Published(
         "attrs", "26.1.0", "pypi", "attrs-26.1.0.tar.gz",
         "d03ceb89cb322a8fd706d4fb91940737b6642aa36998fe130a9bc96c985eff32",
+        note="the case that fails on some Python 3.11 fails in a plain virtual environment of the same Python, too",
     ),
     Published(
         "click", "8.5.1", "pypi", "click-8.5.1.tar.gz",
