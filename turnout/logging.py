@@ -5,6 +5,7 @@ A traceback never shows the values of variables: they may be secrets.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,16 @@ with _missing("rich", "better_exceptions"):
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+class _StandardError(io.StringIO):
+    """Whatever standard error is when something is said, not what it was when logging was set up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def get_logger() -> Any:
     """A logger of structlog, for modules that functions import."""
     return structlog.get_logger()
@@ -57,6 +68,6 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"] = "inf
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_StandardError()),
         cache_logger_on_first_use=True,
     )

@@ -7,10 +7,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from tests.core.building import CHANGE, START
 from tests.test_orchestration import FakeClock
@@ -19,7 +21,6 @@ from turnout.adapters.settings import read_settings
 from turnout.cli import main
 from turnout.core import messages as m
 from turnout.core.artifact_keys import attempt_key
-from turnout.core.change import Change
 from turnout.core.envelope import open_record
 from turnout.core.ids import run_id
 from turnout.core.model import Outcome
@@ -30,6 +31,8 @@ from turnout.core.result import Result
 from turnout.core.run import Attempt, Run
 from turnout.orchestration import Orchestrator, Planned
 from turnout.wiring import Wiring
+
+COMMAND = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class House:
         """``turnout ARGUMENTS``, in this process."""
         self._patch.setattr(sys, "argv", ["turnout", *arguments])
         self._patch.setattr(wiring, "_made", None)
+        self._patch.setattr(
+            typer.main, "get_command", COMMAND
+        )  # it is made of the functions once, not each time
         self._capsys.readouterr()
         status: int | str | None = 0
         try:
@@ -163,6 +169,3 @@ def triggers(count: int) -> Sequence[str]:
         if len(found) == count and run_id(found[0])[0].isalpha():
             return found
     raise AssertionError("uuid5 is not what it was")
-
-
-__all__ = ["Change", "House", "Said", "triggers"]

@@ -126,9 +126,7 @@ def test_a_decision_on_nothing_is_refused(house: House) -> None:
 # --- what is wrong around it -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "arguments", [["runs"], ["show", "latest"], ["deliveries", "--json"], ["cancel", "1"]]
-)
+@pytest.mark.parametrize("arguments", [["deliveries", "--json"], ["cancel", "1"]])
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [

@@ -108,9 +108,8 @@ def test_a_broken_pipeline_file_is_shown_with_its_problems(house: House) -> None
 
 
 @pytest.mark.parametrize("verb", ["show", "events", "logs", "explain", "cancel", "rerun"])
-@pytest.mark.parametrize("as_json", [False, True])
-def test_an_unknown_run_is_one_clear_line(house: House, verb: str, as_json: bool) -> None:
-    said = house.turnout(verb, "nobody", *(["--json"] if as_json else []))
+def test_an_unknown_run_is_one_clear_line(house: House, verb: str) -> None:
+    said = house.turnout(verb, "nobody", "--json")
     assert (said.status, said.out) == (2, "")
     assert said.err == "turnout: no run 'nobody' (`turnout runs` lists them)\n"
 

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,25 +39,41 @@ NEEDED = {
 }
 """Of those, what its first request may load."""
 PROGRAM = """
-import importlib.util, json, resource, sys
-spec = importlib.util.spec_from_file_location("main", sys.argv[1])
-main = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(main)
-took = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-at_start = sorted(sys.modules)
+import importlib.util, json, os, resource, sys
+
+def loaded():
+    return sorted(sys.modules)
+
+found = {}
+for path in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location("main", path)
+    main = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(main)
+    found.setdefault("took", resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+found["at start"] = loaded()
 from turnout.wiring import wiring
-made = getattr(wiring(), sys.argv[2])
-if sys.argv[2] == "reporter":
-    wiring().channels
-json.dump({"took": took, "at start": at_start, "then": sorted(sys.modules)}, sys.stdout)
+for name in (os.path.basename(os.path.dirname(path)) for path in sys.argv[1:]):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        getattr(wiring(), name)
+        name == "reporter" and wiring().channels
+        with os.fdopen(writing, "w") as file:
+            json.dump(loaded(), file)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        found[name] = json.load(file)
+    os.wait()
+json.dump(found, sys.stdout)
 """
+"""Imports the functions one after the other; then each one's first request has what it needs made in a fork."""
 
 
-@cache
-def started(name: str) -> Mapping[str, object]:
+@pytest.fixture(scope="module")
+def found(session_home: None) -> Mapping[str, Any]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("TURNOUT_")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(source_of(name)), name],
+        [sys.executable, "-c", PROGRAM, *(str(source_of(name)) for name in FUNCTIONS)],
         cwd=ROOT,
         env=environ | {"TURNOUT_HOME": os.environ["TURNOUT_HOME"]},
         capture_output=True,
@@ -65,30 +81,20 @@ def started(name: str) -> Mapping[str, object]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+    told = json.loads(done.stdout)
+    assert isinstance(told, dict)
+    return told
 
 
-def loaded(name: str, when: str, unwanted: tuple[str, ...]) -> list[str]:
-    modules = started(name)[when]
-    assert isinstance(modules, list)
-    return [each for each in unwanted if each in modules]
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_loads_no_heavy_package_before_it_is_asked_for_something(name: str) -> None:
-    assert loaded(name, "at start", AT_START) == []
+def test_no_function_loads_a_heavy_package_before_it_is_asked_for_something(found: Mapping[str, Any]) -> None:
+    assert [each for each in AT_START if each in found["at start"]] == []
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_then_loads_only_what_it_uses(name: str) -> None:
-    unwanted = tuple(each for each in AT_START if each not in (*NEEDED[name], "sqlite3"))
-    assert loaded(name, "then", unwanted) == []
+def test_a_function_then_loads_only_what_it_uses(found: Mapping[str, Any], name: str) -> None:
+    unwanted = [each for each in AT_START if each not in (*NEEDED[name], "sqlite3")]
+    assert [each for each in unwanted if each in found[name]] == []
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_there_within_its_budget(name: str) -> None:
-    took = started(name)["took"]
-    assert isinstance(took, float)
-    assert took < BUDGET
+def test_a_function_is_there_within_its_budget(found: Mapping[str, Any]) -> None:
+    assert found["took"] < BUDGET

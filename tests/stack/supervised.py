@@ -69,6 +69,14 @@ def crashing(name: str, ready: Ready, *, after: float = 0.0) -> None:
     raise RuntimeError("on purpose")
 
 
+def second_try(name: str, ready: Ready) -> None:
+    if not Path("tried").exists():
+        Path("tried").touch()
+        note(name, "started")
+        raise RuntimeError("not this time")
+    steady(name, ready)
+
+
 def telling(name: str, ready: Ready) -> None:
     """Writes down how signals reach it."""
     died = ctypes.c_int()
@@ -119,6 +127,7 @@ def parts() -> Mapping[str, Part]:
         _part(never_ready, "late"),
         _part(crashing, "crashing"),
         _part(crashing, "unlucky", after=0.15),
+        _part(second_try, "second_try"),
         _part(telling, "telling"),
         _part(serving, "serving"),
         Part(

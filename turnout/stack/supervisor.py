@@ -78,12 +78,12 @@ class Supervisor:
         """The names of the parts that are not ready when all are, or when ``timeout`` seconds have passed, or when
         the stack was told to stop."""
         deadline = time.monotonic() + timeout
-        while waiting := [c.part.name for c in self._children.values() if not c.is_ready]:
+        while waiting := self._unready():
             left = deadline - time.monotonic()
             if left <= 0 or self._stopping:
                 return waiting
             self._turn(min(left, 0.02))
-        return [part.name for _, part, _ in self._restarts]
+        return ()
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; a second SIGINT ends the parts at once."""
@@ -95,6 +95,11 @@ class Supervisor:
         self._stopping = True
 
     # ----------------------------------------------------------------------------------------
+
+    def _unready(self) -> list[str]:
+        """Also those that are not there at all just now."""
+        coming = [child.part.name for child in self._children.values() if not child.is_ready]
+        return coming + [part.name for _, part, _ in self._restarts]
 
     def _until_restart(self) -> float:
         due = min((at for at, _, _ in self._restarts), default=time.monotonic() + 3600)
