@@ -13,6 +13,7 @@ from agents.lint.ruff import run_ruff
 from agents.sdk import sarif
 from agents.sdk.options import read_options
 from agents.sdk.sarif import ToolFindings
+from agents.sdk.toolchain import project_root
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Outcome
@@ -33,11 +34,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
     options = options.with_(
         python=task.cell.get("python", options.python), node=task.cell.get("node", options.node)
     )
-    asked = Asked(workspace.path / options.working_directory, options)
-    if not asked.root.is_dir():
-        raise AgentError(
-            f"with.working_directory: there is no folder {options.working_directory} in the repository"
-        )
+    asked = Asked(project_root(workspace, options.working_directory), options)
     tools: list[str] = [*options.tool] or linters(asked.root)
     if not tools:
         raise AgentError(

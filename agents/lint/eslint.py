@@ -14,7 +14,7 @@ from agents.lint.discovery import eslint_config
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import read_package_json
 from agents.sdk.sarif import ToolFindings
-from agents.sdk.toolchain import read_json
+from agents.sdk.toolchain import put, read_json
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -82,7 +82,7 @@ def _recommended(workspace: Workspace, asked: Asked, node: NodeEnv, major: int) 
     package = read_package_json(asked.root)
     kind = "module" if package and package.content.get("type") == "module" else "commonjs"
     path = workspace.scratch / "eslint.config.mjs"
-    path.write_text(_CONFIG.format(base=json.dumps(str(folder / "x.js")), kind=json.dumps(kind)), "utf-8")
+    put(path, _CONFIG.format(base=json.dumps(str(folder / "x.js")), kind=json.dumps(kind)))
     return ["--config", str(path)]
 
 

@@ -10,6 +10,7 @@ from agents.script.options import ScriptOptions
 from agents.script.outputs import LARGEST, read_outputs
 from agents.sdk.inside import read_inside
 from agents.sdk.options import read_options
+from agents.sdk.toolchain import put
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Outcome
@@ -31,9 +32,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
         raise AgentError(
             f"there is no {program} where this stage runs", f"install {program}, or change with.shell"
         )
-    outputs = workspace.scratch / OUTPUTS
-    outputs.write_bytes(b"")
-    outputs.chmod(0o666)  # the script may run as another user
+    outputs = put(workspace.scratch / OUTPUTS, "", 0o666)  # the script may run as another user
     ran = workspace.run(
         [program, *flags, script], cwd=options.working_directory, env={"TURNOUT_OUTPUT": str(outputs)}
     )
@@ -55,8 +54,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
 def _script(options: ScriptOptions, workspace: Workspace) -> tuple[str, str]:
     """The path of the file to run, and what to call it."""
     if options.run:
-        path = workspace.scratch / "script.sh"
-        path.write_text("\n".join(options.run) + "\n", "utf-8")
+        path = put(workspace.scratch / "script.sh", "\n".join(options.run) + "\n")
         for line in "\n".join(options.run).splitlines():
             workspace.log(f"| {line}")
         lines = [line.strip() for part in options.run for line in part.splitlines() if line.strip()]

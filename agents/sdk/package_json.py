@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.sdk.inside import read_inside
 from agents.sdk.workspace import AgentError
 
 
@@ -28,10 +29,11 @@ class PackageJson:
 def read_package_json(root: Path) -> PackageJson | None:
     """None: there is none. Raises: AgentError when it is not a JSON object."""
     path = root / "package.json"
-    if not path.is_file():
+    text = read_inside(root, "package.json")
+    if text is None:
         return None
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = json.loads(text.decode("utf-8-sig"))
     except (ValueError, UnicodeDecodeError) as error:
         raise AgentError(f"package.json cannot be read: {error}", "correct it and push again") from error
     if not isinstance(content, dict):

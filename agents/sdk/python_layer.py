@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents.sdk import editable_hook
+from agents.sdk.inside import read_inside
 from agents.sdk.python_project import BuildSystem
-from agents.sdk.toolchain import open_folder, path_with
+from agents.sdk.toolchain import open_folder, path_with, put
 from agents.sdk.workspace import AgentError, Workspace
 
 
@@ -21,7 +22,7 @@ def make_layer(layer: Path, entry: Path) -> str:
     shutil.rmtree(layer, ignore_errors=True)
     site = layer / site_packages(venv).relative_to(venv)
     open_folder(site)
-    shutil.copy(venv / "pyvenv.cfg", layer / "pyvenv.cfg")
+    (layer / "pyvenv.cfg").write_bytes(read_inside(venv, "pyvenv.cfg") or b"")
     (site / "zz_base.pth").write_text(
         f"import site; site.addsitedir({str(site_packages(venv))!r})\n", "utf-8"
     )
@@ -75,8 +76,7 @@ def run_hook(
     env: Mapping[str, str],
     network: bool | None = None,
 ) -> str:
-    hook = workspace.scratch / "editable_hook.py"
-    shutil.copy(editable_hook.__file__, hook)
+    hook = put(workspace.scratch / "editable_hook.py", Path(editable_hook.__file__).read_text("utf-8"))
     path = env.get("PATH", path_with())
     ran = workspace.run(
         [python, str(hook), what, json.dumps({**settings, "backend": build.backend, "path": build.path})],

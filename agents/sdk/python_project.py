@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agents.sdk.inside import read_inside
 from agents.sdk.workspace import AgentError
 
 Purpose = Literal["test", "lint"]
@@ -107,11 +108,12 @@ def pick(names: Sequence[str], purpose: Purpose) -> list[str]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """An absent file reads as an empty table. Raises: AgentError when it is not TOML."""
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    """An absent file reads as an empty table. Raises: AgentError when it is not TOML, or a link that leads out."""
+    content = read_inside(path.parent, path.name)
+    if content is None:
         return {}
+    try:
+        return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AgentError(f"{path.name} cannot be read: {error}", "correct it and push again") from error
 
@@ -120,7 +122,7 @@ def read_ini(path: Path) -> configparser.ConfigParser:
     """An absent or unreadable file reads as an empty one: the tool that uses it says what is wrong with it."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read(path, encoding="utf-8")
+        parser.read_string((read_inside(path.parent, path.name) or b"").decode("utf-8"))
     except (configparser.Error, UnicodeDecodeError):
         return configparser.ConfigParser(interpolation=None)
     return parser

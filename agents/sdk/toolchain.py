@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.sdk.inside import read_inside
 from agents.sdk.local_workspace import tool_path
+from agents.sdk.workspace import AgentError, Workspace
 
 
 def path_with(*folders: Path) -> str:
@@ -23,6 +24,27 @@ def open_folder(path: Path) -> Path:
     path.mkdir(parents=True)
     path.chmod(0o777)  # what is above it, is open to nobody else
     return path
+
+
+def put(path: Path, content: str, mode: int = 0o644) -> Path:
+    """Write a file where tools may have written before: whatever is there is replaced, a link is not followed."""
+    path.unlink(missing_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(content)
+    path.chmod(mode)
+    return path
+
+
+def project_root(workspace: Workspace, folder: str) -> Path:
+    """``with.working_directory`` as a path. Raises: AgentError when it is not there, or leads out of the checkout."""
+    root = workspace.path / folder
+    if not root.is_dir():
+        raise AgentError(f"with.working_directory: there is no folder {folder} in the repository")
+    if not root.resolve().is_relative_to(workspace.path.resolve()):
+        raise AgentError(
+            f"with.working_directory: {folder} leads out of the repository", "replace the link by the folder"
+        )
+    return root
 
 
 def read_json(folder: Path, name: str) -> Any:

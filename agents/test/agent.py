@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.sdk import junit
 from agents.sdk.options import read_options
+from agents.sdk.toolchain import project_root
 from agents.sdk.workspace import AgentError, Workspace
 from agents.test.javascript_runner import javascript_runners, run_javascript
 from agents.test.options import SuiteOptions
@@ -23,11 +24,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
     options = options.with_(
         python=task.cell.get("python", options.python), node=task.cell.get("node", options.node)
     )
-    asked = Asked(workspace.path / options.working_directory, options)
-    if not asked.root.is_dir():
-        raise AgentError(
-            f"with.working_directory: there is no folder {options.working_directory} in the repository"
-        )
+    asked = Asked(project_root(workspace, options.working_directory), options)
     runners: list[str] = [*options.runner] or _discovered(asked)
     workspace.log(f"Tests: {', '.join(runners)}")
     only = _to_run_again(task, options, runners)
