@@ -146,7 +146,7 @@ class Served:
 
 
 class Site:
-    """A home with its store, and the functions that serve it; each is started when it is first asked for."""
+    """A home with its store, and the functions that serve it; each is started when it is first asked for, or before."""
 
     def __init__(self, home: Path, **settings: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TURNOUT_")}
@@ -162,13 +162,15 @@ class Site:
         self._served: dict[str, Served] = {}
 
     def start(self, *names: str) -> None:
+        """They come up side by side."""
         for name in names:
+            if name in self._served:
+                continue
             self._served[name] = Served(name, self.environ, self.home / f"{name}.log")
             self._served[name].start()
 
     def __getitem__(self, name: str) -> Served:
-        if name not in self._served:
-            self.start(name)
+        self.start(name)
         self._served[name].wait_up()
         return self._served[name]
 

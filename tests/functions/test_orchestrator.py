@@ -23,6 +23,7 @@ PIPELINE = "pipeline: {stages: [{agent: script, with: {run: make}}, lint], retry
 
 @pytest.fixture
 def orchestrator(site: Site) -> Served:
+    site.start("orchestrator", "webhook")
     return site["orchestrator"]
 
 

@@ -15,6 +15,11 @@ from turnout.core.ports import Commit
 from turnout.core.run import Run, evolve
 
 
+@pytest.fixture(scope="module", autouse=True)
+def started(site: Site) -> None:
+    site.start("launcher", "reporter", "sweeper")
+
+
 def recorded(site: Site, id: str) -> Run:
     """A run in the store, as the orchestrator would have left it."""
     created = RunCreated(
