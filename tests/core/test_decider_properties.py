@@ -84,7 +84,7 @@ def let_time_pass(story: Story) -> None:
 
 
 @given(plans(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_run_ends_and_obeys_its_plan_whatever_happens(plan: Plan, data: st.DataObject) -> None:
     story = Story.of(plan)
     for _ in range(data.draw(st.integers(0, 25))):
