@@ -47,7 +47,7 @@ real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and i
 	@$(BIN)/python -m local.kafka.broker --fetch
 
 test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
-	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m pytest -m real $(PYTEST_ARGS)
+	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m tests.again -m real $(PYTEST_ARGS)
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py
