@@ -46,7 +46,9 @@ def test_no_form_of_a_secret_survives_any_cutting(
 def test_an_empty_piece_forgets_nothing() -> None:
     secret = "00\x80\x80\x80"
     stream = secret.encode() + base64.b64encode(secret.encode())
-    assert masked(Masker({"s": secret}), stream[:-1], b"", stream[-1:]) == masked(Masker({"s": secret}), stream)
+    assert masked(Masker({"s": secret}), stream[:-1], b"", stream[-1:]) == masked(
+        Masker({"s": secret}), stream
+    )
 
 
 @given(st.data(), SECRETS, st.binary(max_size=80))
