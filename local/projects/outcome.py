@@ -46,7 +46,7 @@ Nobody here wrote these projects. Each is what its registry publishes, pinned by
 ```
 
 The first run installs the project's dependencies and tools from the registries; the second one finds them in the cache.
-Times are of the whole command, the start of the stack included.
+Times are of the whole command, the start of the stack included, on two cores that had other work to do as well.
 
 """
 
