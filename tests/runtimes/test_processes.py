@@ -185,7 +185,10 @@ def test_reading_the_output_to_its_end_never_hangs_on_a_daemon(tmp_path: Path) -
 
 def test_processes_that_fork_faster_than_a_list_is_read_are_killed(tmp_path: Path) -> None:
     """A chain of processes, each of which starts the next and ends: no list of processes is ever current."""
-    script = "import os, time\nwhile not os.fork() or os._exit(0):\n    os.setsid()\n    time.sleep(0.0005)\n"
+    script = (
+        "import os, time\nend = time.monotonic() + 20\n"  # of its own, should it outlive the test after all
+        "while time.monotonic() < end and (not os.fork() or os._exit(0)):\n    os.setsid()\n    time.sleep(0.0005)\n"
+    )
     name = unique_seconds()
     with start([sys.executable, "-I", "-S", "-c", script, name], SandboxSpec(tmp_path), NONE) as tool:
         assert tool.wait(10).survivors == ()
