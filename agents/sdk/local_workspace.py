@@ -152,7 +152,13 @@ class LocalWorkspace:
                 Mount(self.scratch, writable=True),
                 *(Mount(each) for each in self.shown),
             ),
-            env={"PATH": tool_path(), **variables(self.task), **self.secrets, **env},
+            # an installer runs other people's scripts: the stage's secrets are none of its business
+            env={
+                "PATH": tool_path(),
+                **variables(self.task),
+                **({} if writable_cache else self.secrets),
+                **env,
+            },
         )
 
     def _inside(self, cwd: str) -> str:

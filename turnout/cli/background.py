@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from turnout.adapters.settings import Settings
 from turnout.core.errors import PermanentError
 from turnout.stack.layout import read_running
 from turnout.stack.lock import held
+from turnout.stack.supervisor import PR_SET_PDEATHSIG
 
 READY_WITHIN = 30.0
 
@@ -45,6 +47,7 @@ def attach_or_start(settings: Settings) -> Iterator[Stack]:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_end_with_us,
         )
     try:
         yield Stack(alive=lambda: process.poll() is None, started=True)
@@ -53,6 +56,11 @@ def attach_or_start(settings: Settings) -> Iterator[Stack]:
     if process.returncode not in (0, -signal.SIGTERM):
         tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise PermanentError(f"the stack ended with status {process.returncode}: {tail[0]}", f"see {log}")
+
+
+def _end_with_us() -> None:
+    """In the child: the kernel asks it to stop when the process that started it is gone, however that ended."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
