@@ -14,6 +14,7 @@ from turnout.core.ids import derive, message_id, run_id
 from turnout.core.ports import Clock, Commit, Producer, Store
 from turnout.core.run import Run
 from turnout.core.topics import PIPELINE_EVENTS
+from turnout.publishing import publish
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,4 @@ class Commands:
         """Raises: TransientError when the broker does not take it; it is in the outbox then, and will be sent."""
         record = m.wrap(message, id=id, source=self.source, at=now).to_record(PIPELINE_EVENTS, key)
         rows = self.store.commit(Commit(None, 0, (), (record,), now))
-        if rows and self.producer is not None:
-            self.producer.publish([each.record for each in rows])
-            self.store.mark_published([each.id for each in rows], self.clock.now())
+        publish(rows, self.store, self.producer, self.clock)

@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import structlog
 
 from turnout.adapters.http_poster import HttpPoster, split_url
+from turnout.adapters.system_clock import SystemClock
 from turnout.core.dead_letters import dead_letter
 from turnout.core.errors import PermanentError, Rebalanced, TransientError
 from turnout.core.inflight import Inflight, Ticket
@@ -38,11 +38,6 @@ from turnout.core.posting import (
 __all__ = ["Dispatcher", "DispatcherSettings", "Progress", "Route"]
 
 log = structlog.get_logger()
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from turnout.core.policy import attempt_token, verify_token
 from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
 from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, replay
 from turnout.core.topics import PIPELINE_EVENTS
+from turnout.publishing import publish
 
 MAX_CONFLICTS = 20
 GROUP_CHECK = timedelta(seconds=15)
@@ -369,10 +370,7 @@ class Orchestrator:
         return m.wrap(each.message, id=each.id, source=SOURCE, at=now).to_record(each.topic, each.key)
 
     def _publish(self, rows: Sequence[OutboxRow]) -> int:
-        if rows and self.producer is not None:
-            self.producer.publish([row.record for row in rows])
-            self.store.mark_published([row.id for row in rows], self.clock.now())
-        return len(rows)
+        return publish(rows, self.store, self.producer, self.clock)
 
     def _sign(self, attempt: str) -> str:
         return attempt_token(self.key, attempt)

@@ -14,6 +14,7 @@ from turnout.core.errors import PermanentError, TransientError
 from turnout.core.ids import delivery_message_id, run_id
 from turnout.core.ports import Clock, Commit, Delivery, Producer, Store
 from turnout.core.topics import PIPELINE_EVENTS
+from turnout.publishing import publish
 
 MAX_BODY = 25 * 1024 * 1024
 """GitHub's own cap on a payload, in bytes."""
@@ -94,9 +95,7 @@ class Webhook:
         )
         published = replace(row, status="published")
         rows = self.store.commit(Commit(None, 0, (), (record,), now, delivery=published))
-        if rows and self.producer is not None:
-            self.producer.publish([each.record for each in rows])
-            self.store.mark_published([each.id for each in rows], self.clock.now())
+        publish(rows, self.store, self.producer, self.clock)
         return Answer(202, {"delivery": delivery, "status": "accepted", "run": run_id(message)})
 
     def _again(self, known: Delivery) -> Answer:

@@ -10,12 +10,13 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnout.adapters.settings import InvalidSettings, Settings, read_settings
+from turnout.adapters.system_clock import SystemClock
 from turnout.core.envelope import Envelope
 from turnout.core.errors import PermanentError
 from turnout.core.model import Runtime
@@ -40,17 +41,12 @@ if TYPE_CHECKING:
     from turnout.webhook import Webhook
 
 
-class UtcClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 class Wiring:
     """The parts of one process. Raises: PermanentError, from any of them, when a setting is wrong."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.clock = UtcClock()
+        self.clock = SystemClock()
 
     # --- store and bus --------------------------------------------------------------------------
 

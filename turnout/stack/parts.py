@@ -15,7 +15,6 @@ from turnout.stack.supervisor import Ready
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from turnout.core.ports import Bus
 
 log = get_logger()
 
@@ -164,7 +163,3 @@ def wait_http(url: str, timeout: float) -> bool:
         except httpx.HTTPError:
             time.sleep(0.02)
     return False
-
-
-def bus_of(bus: Bus) -> str:
-    return type(bus).__name__
