@@ -1,0 +1,263 @@
+"""Turnout as its users run it: `turnout up` in a process of its own, a repository, signed webhook requests."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import text
+
+from local.demo.push import GIT_ENVIRONMENT
+from tests.bench.memory import resident
+from tests.bench.timeline import STAGES, STAMP, Burst, Timeline, read_stamp
+from tests.waiting import wait_until
+from turnout.adapters.settings import read_settings
+from turnout.core.artifact_keys import attempt_key
+from turnout.stack.layout import Running, read_running
+from turnout.webhook import sign
+from turnout.wiring import Wiring, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "bench"
+SENDERS = 8
+"""Connections that a burst is posted over."""
+IN_ORDER = tuple(f"s{number}" for number in range(1, STAGES + 1))
+
+
+def pipeline(names: Sequence[str], *, side_by_side: bool = False) -> str:
+    """A pipeline file with a stage a name."""
+    stages = [{"name": name, "agent": "script", "with": {"run": STAMP, "shell": "sh"}} for name in names]
+    return json.dumps({"pipeline": {"stages": [stages] if side_by_side else stages}})
+
+
+@dataclass
+class Repository:
+    """``name``: ``owner/name``. One commit, with a pipeline file whose stages are ``stages``."""
+
+    folder: Path
+    name: str
+    stages: Sequence[str] = IN_ORDER
+    side_by_side: bool = False
+    payload: bytes = field(default=b"", init=False)
+
+    def make(self, projects: Path) -> None:
+        work = self.folder / self.name.replace("/", "-")
+        work.mkdir(parents=True)
+        _git(work, "init", "--quiet", "--initial-branch=main")
+        (work / "pipeline.yml").write_text(pipeline(self.stages, side_by_side=self.side_by_side))
+        _git(work, "add", "--all")
+        _git(work, "commit", "--quiet", "-m", "Sell tea")
+        sha = _git(work, "rev-parse", "HEAD")
+        projects.mkdir(parents=True, exist_ok=True)
+        (projects / f"{work.name}.yml").write_text(
+            f"project:\n  repository: {self.name}\n  clone_url: {work}\n"
+        )
+        url = f"https://github.com/{self.name}"
+        self.payload = json.dumps(
+            {
+                "ref": "refs/heads/main",
+                "before": "0" * 40,
+                "after": sha,
+                "head_commit": {"id": sha, "message": "Sell tea"},
+                "repository": {"full_name": self.name, "clone_url": f"{url}.git", "default_branch": "main"},
+                "sender": {"login": "ada"},
+            }
+        ).encode()
+
+
+def _git(at: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "commit.gpgsign=false", *arguments],
+        cwd=at,
+        env=os.environ | GIT_ENVIRONMENT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+class TurnoutStack:
+    """``settings``: variables besides the usual ones. ``processes``: how many stacks share the store and the bus."""
+
+    def __init__(self, name: str, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._folder = folder
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._posted = 0
+        self._connection: http.client.HTTPConnection | None = None
+        self.repository = Repository(folder, "acme/shop")
+        self.wide: dict[int, Repository] = {}
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TURNOUT_")}
+        return {
+            **kept,
+            "TURNOUT_HOME": str(self._folder / "home"),
+            "TURNOUT_WEBHOOK_SECRET": SECRET,
+            "TURNOUT_LOG_LEVEL": "warning",
+            **self._settings,
+        }
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.wiring = Wiring(read_settings(self.environ))
+        prepare(self.wiring.settings)
+        if not self.repository.payload:
+            self.repository.make(self.wiring.settings.projects_folder)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "turnout", "up", "--port", "0", "--quiet"],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        wait_until(self._ready, 60, f"{self.name} is up", poll=0.05)
+
+    def _ready(self) -> Running | None:
+        if self._process is None or self._process.poll() is not None:
+            raise AssertionError(f"{self.name} has ended: {self.log.read_text(errors='replace')[-3000:]}")
+        found = read_running(self.wiring.settings.home)
+        return found if found and found.pid == self._process.pid and found.ready else None
+
+    @property
+    def log(self) -> Path:
+        return self._folder / "stack.log"
+
+    def stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self.wiring.store.close()
+
+    def memory(self) -> float:
+        assert self._process is not None
+        return resident([self._process.pid])
+
+    # --- pipelines ------------------------------------------------------------------------------------
+
+    def one(self) -> Timeline:
+        """A pipeline, from its request to its end."""
+        return self._timed(self.repository, IN_ORDER)
+
+    def side_by_side(self, width: int) -> Timeline:
+        """A pipeline of ``width`` stages that start together."""
+        repository = self.wide.get(width)
+        if repository is None:
+            names = [f"w{number}" for number in range(width)]
+            repository = Repository(self._folder, f"acme/wide{width}", names, side_by_side=True)
+            repository.make(self.wiring.settings.projects_folder)
+            self.wide[width] = repository
+        return self._timed(repository, repository.stages)
+
+    def _timed(self, repository: Repository, stages: Sequence[str]) -> Timeline:
+        if self._connection is None:
+            self._connection = self._connect()
+        sent = time.time_ns()
+        run = self._post(self._connection, repository)
+        answered = time.time_ns()
+        stamps = wait_until(lambda: self._stamps(run, stages), 120, f"{run} has run", poll=0.005)
+        wait_until(lambda: self._ended([run]) == 1, 60, f"{run} has ended", poll=0.005)
+        return Timeline(sent, answered, stamps)
+
+    def burst(self, pipelines: int) -> Burst:
+        runs: list[str] = []
+        left = iter(range(pipelines))
+        taking = threading.Lock()
+
+        def send() -> None:
+            connection = self._connect()
+            while True:
+                with taking:
+                    if next(left, None) is None:
+                        break
+                runs.append(self._post(connection, self.repository))
+            connection.close()
+
+        began = time.time_ns()
+        senders = [threading.Thread(target=send) for _ in range(SENDERS)]
+        for each in senders:
+            each.start()
+        for each in senders:
+            each.join()
+        taken = time.time_ns()
+        assert len(runs) == pipelines, f"{len(runs)} of {pipelines} requests were taken"
+        wait_until(lambda: self._ended(runs) == pipelines, 600, "all pipelines have ended", poll=0.1)
+        stamps = [
+            wait_until(lambda run=run: self._stamps(run, IN_ORDER), 30, "its logs are there") for run in runs
+        ]
+        return Burst(pipelines, began, taken, max(max(each) for each in stamps))
+
+    # --- requests and what came of them -----------------------------------------------------------------
+
+    def _connect(self) -> http.client.HTTPConnection:
+        running = read_running(self.wiring.settings.home)
+        assert running is not None
+        return http.client.HTTPConnection(urlsplit(running.urls["webhook"]).netloc, timeout=60)
+
+    def _post(self, connection: http.client.HTTPConnection, repository: Repository) -> str:
+        """The run's id."""
+        self._posted += 1
+        body = repository.payload
+        headers = {
+            "Content-Type": "application/json",
+            "X-GitHub-Event": "push",
+            "X-GitHub-Delivery": f"{self.name}-{threading.get_ident()}-{self._posted}-{time.time_ns()}",
+            "X-Hub-Signature-256": sign(SECRET.encode(), body),
+        }
+        connection.request("POST", "/webhook", body, headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        assert answer.status == 202, said
+        return str(json.loads(said)["run"])
+
+    def _stamps(self, run: str, stages: Sequence[str]) -> tuple[int, ...]:
+        """Nothing while one is missing."""
+        found: list[int] = []
+        for stage in reversed(stages):
+            path = self.wiring.settings.home / "artifacts" / attempt_key(run, stage, 1)
+            try:
+                stamp = read_stamp(path.read_bytes())
+            except FileNotFoundError:
+                return ()
+            if stamp is None:
+                return ()
+            found.append(stamp)
+        return tuple(reversed(found))
+
+    def _ended(self, runs: Sequence[str]) -> int:
+        """How many of these have ended. Raises: AssertionError for one that did not succeed."""
+        with self.wiring.store.database.read() as connection:
+            rows = connection.execute(
+                text(
+                    "SELECT id, outcome FROM runs WHERE finished_at IS NOT NULL ORDER BY seq DESC LIMIT :most"
+                ),
+                {"most": len(runs)},
+            ).all()
+        wanted = set(runs)
+        outcomes = [outcome for run, outcome in rows if run in wanted]
+        assert set(outcomes) <= {"success"}, f"{self.name}: {outcomes}"
+        return len(outcomes)
