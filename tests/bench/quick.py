@@ -14,12 +14,12 @@ from pathlib import Path
 from tests.bench.figures import Spread
 from tests.bench.turnout_stack import TurnoutStack
 
-BURST = 30
+BURST = 24
 SETTINGS = {"turnout": {}, "turnout, no sandbox": {"TURNOUT_SANDBOX": "none"}}
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {rounds} rounds, ms: p50 (p5 to p95)")
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
         for name, settings in SETTINGS.items():

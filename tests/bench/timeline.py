@@ -1,9 +1,9 @@
 """What one pipeline took, by the clock of its own commands.
 
-Every system runs the same command in every stage: ``sh`` that starts ``date``, whose line of output is the time at which
-it ran. It is read from where the system keeps a command's output, so nothing is added to any system, no process watches,
-and a sandbox is no obstacle. The stamp falls about a millisecond after the shell was started and just before it ends;
-it stands for both ends of the command.
+Every system runs the same command in every stage: ``sh`` that starts ``date``, whose line of output is the time at
+which it ran. It is read from where the system keeps a command's output, so nothing is added to any system, no process
+watches, and a sandbox is no obstacle. The stamp falls about a millisecond after the shell was started and just before
+it ends; it stands for both ends of the command.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def read_stamp(output: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Nanoseconds of the wall clock. ``sent``: the request began; ``answered``: the system has taken it; ``stamps``: the
-    commands, in order of their stages."""
+    """Nanoseconds of the wall clock. ``sent``: the request began; ``answered``: the system has taken it; ``stamps``:
+    the commands, in order of their stages."""
 
     sent: int
     answered: int
