@@ -33,7 +33,7 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
@@ -133,11 +133,22 @@ def fetch_jars() -> Path:
 
 
 class Broker(LocalServer):
-    """One node that is broker and controller. ``data``: kept there; None: a temporary folder."""
+    """One node that is broker and controller. ``data``: kept there; None: a temporary folder.
 
-    def __init__(self, *, port: int = 0, data: Path | None = None, ready_within: float = 60) -> None:
+    ``advertised_port``: where clients are told to find it, such as a proxy's; 0: where it listens.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        data: Path | None = None,
+        ready_within: float = 60,
+        advertised_port: int = 0,
+    ) -> None:
         super().__init__(port=port, folder=data, ready_within=ready_within)
         self.what = f"Apache Kafka {version()}"
+        self._advertised = advertised_port or self.port
 
     @property
     def bootstrap(self) -> str:
@@ -151,7 +162,9 @@ class Broker(LocalServer):
         jars = fetch_jars()
         data = self.folder / "data"
         settings = self.folder / "server.properties"
-        settings.write_text(SETTINGS.format(port=self.port, controller=free_port(), data=data))
+        settings.write_text(
+            SETTINGS.format(port=self.port, advertised=self._advertised, controller=free_port(), data=data)
+        )
         run = [program, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         run += [f"-Dlog4j2.configurationFile={LOG_SETTINGS}", "-cp", f"{jars}/*"]
         if not (data / "meta.properties").exists():

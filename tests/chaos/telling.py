@@ -1,0 +1,57 @@
+"""What came of a performance, for people: a table of strikes, and figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from tests.chaos.performance import Outcome
+
+
+def table(outcome: Outcome) -> list[str]:
+    """Markdown, which reads well in a terminal, too."""
+    rows = [("at", "strike", "lasted", "met", "next run ended after")]
+    for each in outcome.struck:
+        recovered = outcome.recovered(each)
+        rows.append(
+            (
+                f"{each.began - outcome.began:.1f} s",
+                each.strike.name,
+                f"{each.ended - each.began:.1f} s",
+                each.note,
+                "nothing was left" if recovered is None else f"{recovered:.1f} s",
+            )
+        )
+    return markdown(rows)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first row is the head."""
+    wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)) + " |"
+        for row in rows
+    ]
+    return [lines[0], "| " + " | ".join("-" * width for width in wide) + " |", *lines[1:]]
+
+
+def figures(outcome: Outcome) -> list[str]:
+    recovered = [each for each in map(outcome.recovered, outcome.struck) if each is not None]
+    lines = [
+        f"{outcome.runs} runs with {outcome.attempts} attempts in {outcome.ended - outcome.began:.0f} s, "
+        f"under {len(outcome.struck)} strikes"
+        + (f" ({len(outcome.unused)} came too late)" if outcome.unused else ""),
+        f"{outcome.posts} posts: {outcome.unanswered} not accepted and sent again, "
+        f"{outcome.redelivered} redelivered on top",
+        f"{outcome.lost} attempts were lost and tried again; the stack fell by itself {outcome.falls} times",
+    ]
+    if recovered:
+        lines.append(
+            f"from a strike's end to the next run that ended: median {median(recovered):.1f} s, "
+            f"longest {max(recovered):.1f} s"
+        )
+    if outcome.problems:
+        lines += [f"{len(outcome.problems)} problems:", *(f"  {each}" for each in outcome.problems)]
+    else:
+        lines.append("0 lost, 0 done twice: one run a delivery, one effect an attempt, one message a run")
+    return lines

@@ -1,0 +1,235 @@
+"""The whole system on a real broker and a real database, each behind a proxy, on a disk that can be filled; and the
+strikes against it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.kafka.broker import Broker
+from local.postgres.server import Postgres
+from local.server_process import LocalServer
+from tests.chaos.disk import SmallDisk, may_mount
+from tests.chaos.processes import send, tree
+from tests.chaos.proxy import Proxy
+from tests.chaos.pushes import Repository, make_repositories
+from tests.chaos.schedule import Kind, Strike
+from tests.e2e.system import System
+from turnout.adapters.settings import read_settings
+from turnout.core.errors import TurnoutError
+from turnout.stack.layout import read_running
+from turnout.wiring import Wiring
+
+STAGES = ("lint", "test", "build", "security", "deploy")
+DISK = 96 << 20
+LATENCY = 0.15
+"""Seconds that each piece waits at a proxy while it is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """``began`` and ``ended``: seconds since the epoch. ``note``: what it came to, where that isn't clear."""
+
+    strike: Strike
+    began: float
+    ended: float
+    note: str = ""
+
+
+def pipeline(effects: Path) -> str:
+    """Five stages, two of them side by side; each writes down that it was done, and by which attempt."""
+    needs = {"lint": [], "test": ["lint"], "build": ["lint"], "security": ["test", "build"]}
+    lines = ["pipeline:", "  notify_on_success: true", "  stages:"]
+    for name in STAGES:
+        lines += [
+            f"    - name: {name}",
+            "      agent: script",
+            f"      needs: [{', '.join(needs.get(name, ['security']))}]",
+            f'      with: {{run: "echo $TURNOUT_RUN {name} $TURNOUT_ATTEMPT_NUMBER >> {effects}"}}',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+class Theatre:
+    """``turnout up --separate`` on Kafka and PostgreSQL, kept up as an init system would.
+
+    ``disk``: the home is on a small disk of its own; False: mounting one isn't allowed here.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.disk = may_mount()
+        self.falls = 0  # how often the stack went down without being told to
+        self._closing = ExitStack()
+        self._over = threading.Event()
+        self._meant = threading.Lock()  # held while the stack is down, or comes up, because we want it
+        self.repositories: list[Repository] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            kafka, database = stack.enter_context(Proxy()), stack.enter_context(Proxy())
+            broker = stack.enter_context(Broker(advertised_port=kafka.port))
+            postgres = stack.enter_context(Postgres())
+            kafka.target, database.target = broker.port, postgres.port
+            self.proxies: Mapping[str, Proxy] = {"kafka": kafka, "postgresql": database}
+            self.servers: Mapping[str, LocalServer] = {"kafka": broker, "postgresql": postgres}
+            if self.disk:
+                self._small = stack.enter_context(SmallDisk(self.home / "state", DISK))
+            direct = postgres.create_database("chaos")
+            settings = {
+                "TURNOUT_DATABASE_URL": direct.replace(f":{postgres.port}/", f":{database.port}/"),
+                "TURNOUT_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
+            }
+            self.system = stack.enter_context(System(self.home, settings, ["--separate"]))
+            self.seen = Wiring(read_settings(self.system.environ | {"TURNOUT_DATABASE_URL": direct}))
+            stack.callback(self.seen.store.close)
+            self._repositories()
+            self.system.start()
+            keeper = threading.Thread(target=self._keep_up, name="keeper", daemon=True)
+            keeper.start()
+            stack.callback(keeper.join)
+            stack.callback(self._over.set)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.__exit__(kind, error, trace)
+
+    def _repositories(self) -> None:
+        self.repositories = make_repositories(self.home / "git", pipeline(self.system.effects))
+        projects = self.system.wiring.settings.projects_folder
+        projects.mkdir(parents=True, exist_ok=True)
+        for each in self.repositories:
+            (projects / f"{each.path.stem}.yml").write_text(
+                f"project:\n  repository: {each.name}\n  clone_url: {each.path}\n"
+            )
+
+    def stop(self) -> int | None:
+        """End the stack in good order; its exit status."""
+        self._over.set()
+        with self._meant:
+            return self.system.stop()
+
+    @property
+    def webhook(self) -> str:
+        """Empty: nothing is up just now."""
+        running = read_running(self.system.wiring.settings.home)
+        return running.urls["webhook"] if running else ""
+
+    # --- strikes --------------------------------------------------------------------------------
+
+    def strike(self, strike: Strike) -> Struck:
+        """Carry it out, from its beginning to its end."""
+        began = time.time()
+        note = self._effect(strike)()
+        return Struck(strike, began, time.time(), note)
+
+    def _effect(self, strike: Strike) -> Callable[[], str]:
+        match strike.kind:
+            case Kind.KILL if strike.target == "supervisor":
+                return lambda: self._kill_supervisor(whole=strike.whole)
+            case Kind.KILL:
+                return lambda: self._kill(strike.target, whole=strike.whole)
+            case Kind.FREEZE:
+                return lambda: self._freeze(strike)
+            case Kind.RESTART:
+                return lambda: self._restart(strike)
+            case Kind.FULL:
+                return lambda: self._full(strike.lasts)
+            case _:
+                return lambda: self._network(strike)
+
+    def _processes(self, part: str, *, whole: bool) -> list[int]:
+        running = read_running(self.system.wiring.settings.home)
+        pid = running.parts.get(part) if running else None
+        if pid is None:
+            return []
+        return tree(pid) if whole else [pid]
+
+    def _kill(self, part: str, *, whole: bool) -> str:
+        heard = send(self._processes(part, whole=whole), signal.SIGKILL)
+        return f"{len(heard)} processes" if whole else ("" if heard else "it was not there")
+
+    def _kill_supervisor(self, *, whole: bool) -> str:
+        with self._meant:
+            if self.system.process is None or self.system.process.poll() is not None:
+                return "it was not there"
+            self.system.kill_supervisor(with_parts=whole)
+            self._start()
+        return "with all its parts" if whole else "alone"
+
+    def _freeze(self, strike: Strike) -> str:
+        # A function's server is a parent and a worker: stopping the parent alone would stop nothing.
+        whole = strike.whole or strike.target not in ("dispatcher", "agent-script")
+        heard = send(self._processes(strike.target, whole=whole), signal.SIGSTOP)
+        self._wait(strike.lasts)
+        send(heard, signal.SIGCONT)
+        return "" if heard else "it was not there"
+
+    def _restart(self, strike: Strike) -> str:
+        server = self.servers[strike.target]
+        server.kill()
+        self._wait(strike.lasts)
+        server.start()
+        return ""
+
+    def _full(self, lasts: float) -> str:
+        self._small.fill()
+        self._wait(lasts)
+        self._small.free()
+        return ""
+
+    def _network(self, strike: Strike) -> str:
+        proxy = self.proxies[strike.target]
+        met = proxy.connections
+        match strike.kind:
+            case Kind.CUT:
+                proxy.reset()
+            case Kind.HALF_CLOSE:
+                proxy.half_close()
+            case Kind.SLOW:
+                proxy.delay(LATENCY)
+                self._wait(strike.lasts)
+                proxy.delay(0.0)
+            case _:
+                proxy.stall()
+                self._wait(strike.lasts)
+                proxy.flow(after_reset=strike.kind is Kind.BLACKHOLE)
+        return f"{met} connections"
+
+    def _wait(self, seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    # --- what an init system does ---------------------------------------------------------------
+
+    def _keep_up(self) -> None:
+        while not self._over.wait(0.2):
+            with self._meant:
+                process = self.system.process
+                if self._over.is_set() or process is None or process.poll() is None:
+                    continue
+                self.falls += 1
+                self._start()
+
+    def _start(self) -> None:
+        """As often as it takes."""
+        while not self._over.is_set():
+            try:
+                self.system.start()
+                return
+            except (AssertionError, TurnoutError) as error:
+                sys.stderr.write(f"chaos: the stack did not come up: {error}\n")
+                if self.system.process is not None and self.system.process.poll() is None:
+                    self.system.process.kill()
+                    self.system.process.wait()
+                self._over.wait(1.0)
