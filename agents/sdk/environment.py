@@ -17,9 +17,9 @@ from turnout.runtimes.sandbox import Sandbox, detect
 _INHERITED = frozenset({
     "PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH",
     "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "PYENV_ROOT", "NVM_DIR",
-    "TURNOUT_SANDBOX_UID", "TURNOUT_CGROUP",
+    "TURNOUT_SANDBOX_UID", "TURNOUT_SANDBOX_NETWORK", "TURNOUT_CGROUP",
 })  # fmt: skip
-_SANDBOX = ("TURNOUT_SANDBOX_UID", "TURNOUT_CGROUP")
+_SANDBOX = ("TURNOUT_SANDBOX_UID", "TURNOUT_SANDBOX_NETWORK", "TURNOUT_CGROUP")
 
 
 def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

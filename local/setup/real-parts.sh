@@ -26,6 +26,7 @@ has_node() { has node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 
 missing=()
 has git || missing+=(git)
 has bwrap || missing+=(bubblewrap)
+has slirp4netns || missing+=(slirp4netns)
 has_postgresql || missing+=(postgresql)
 has_java_17 || missing+=(openjdk-17-jre-headless)
 has mvn || missing+=(maven)
@@ -60,7 +61,7 @@ fi
 apt update || fail 'apt-get update failed (above: why)'
 apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install ${missing[*]} (above: why)"
 
-for check in git bwrap mvn npm; do
+for check in git bwrap slirp4netns mvn npm; do
     has "$check" || fail "$check is not on PATH, though its package is installed"
 done
 has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"

@@ -68,6 +68,18 @@ def test_there_is_a_network_only_when_asked_for(tmp_path: Path) -> None:
     assert "/etc/resolv.conf" in places(with_)
 
 
+def test_a_network_of_the_tools_own_has_its_own_names_and_starts_before_the_tool(tmp_path: Path) -> None:
+    private = Bubblewrap(ORDINARY, GROUPS, network="/usr/bin/slirp4netns")
+    wrapped = private.wrap(["tool"], SandboxSpec(tmp_path, network=True))
+    assert wrapped.network == "/usr/bin/slirp4netns"
+    assert {"--unshare-net", "--block-fd"} <= {*wrapped.options}
+    assert "/etc/resolv.conf" not in places(wrapped)
+    assert "/etc/hosts" in places(wrapped)
+    assert any(content.startswith(b"nameserver 198.18.255.3\n") for content in wrapped.data.values())
+    without = private.wrap(["tool"], SandboxSpec(tmp_path))
+    assert (without.network, "--block-fd" in without.options) == ("", False)
+
+
 def test_names_of_accounts_and_hosts_are_made_up(tmp_path: Path) -> None:
     wrapped = wrap(SandboxSpec(tmp_path))
     texts = [content.decode("latin-1") for content in wrapped.data.values()]
@@ -178,14 +190,15 @@ def test_without_a_cgroup_processes_are_limited_inside_the_sandbox(tmp_path: Pat
 
 
 def test_the_description_says_what_holds_and_what_does_not() -> None:
-    assert Bubblewrap(ROOT, GROUPS).describe() == (
-        "sandbox: bubblewrap 0.8.0, user 65520, no network unless the task asks; "
+    assert Bubblewrap(ROOT, GROUPS, network="/usr/bin/slirp4netns").describe() == (
+        "sandbox: bubblewrap 0.8.0, user 65520, no network unless the task asks, then one of its own; "
         "memory, pids, cpu limits by cgroup v2"
     )
-    assert Bubblewrap(replace(ORDINARY, machine="riscv64"), None, "no cgroup is writable").describe() == (
-        "sandbox: bubblewrap 0.8.0, this user without its files, no network unless the task asks; "
-        "processes are limited, memory only per process, cpu not: no cgroup is writable; "
-        "no system call filter for riscv64"
+    riscv = replace(ORDINARY, machine="riscv64")
+    assert Bubblewrap(riscv, None, "no cgroup is writable", no_network="none is installed").describe() == (
+        "sandbox: bubblewrap 0.8.0, this user without its files, no network unless the task asks, then this "
+        "machine's (none is installed); processes are limited, memory only per process, cpu not: "
+        "no cgroup is writable; no system call filter for riscv64"
     )
 
 

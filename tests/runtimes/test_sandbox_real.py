@@ -127,14 +127,17 @@ def test_there_is_no_network_but_its_own_loopback(run: Run) -> None:
     assert ended.code == 1
 
 
-def test_the_services_of_this_machine_are_out_of_reach_unless_the_network_is_asked_for(run: Run) -> None:
+def test_the_services_of_this_machine_are_out_of_reach_unless_its_network_is_shared(
+    run: Run, sandbox: Bubblewrap
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         connect = python(
             f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 5)"
         )
         refused, output = run(*connect)
         assert (refused.code, "Connection refused" in output) == (1, True)
-        assert run(*connect, network=True)[0].code == 0
+        with_the_machines = replace(sandbox, network="")
+        assert run(*connect, within=with_the_machines, network=True)[0].code == 0
 
 
 def test_the_files_of_this_machine_are_not_there(run: Run, tmp_path: Path, turnout_home: Path) -> None:

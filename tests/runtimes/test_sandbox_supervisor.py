@@ -58,7 +58,7 @@ def test_a_process_that_survives_being_killed_is_given_up(
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours, subprocess.Popen(["sleep", "60"]) as stuck:
-        plan = {"fenced": False, "groups": []}
+        plan = {"fenced": False, "groups": [], "network": ""}
         alone, ended, _ = watch(ours.fileno(), stuck.pid, -1, plan)  # type: ignore[arg-type]
         stuck.kill()
     assert (alone, ended) == (True, None)

@@ -237,6 +237,7 @@ def _plan(wrapped: Wrapped, cgroup: Cgroup | None) -> Plan:
         "owner": -1 if wrapped.owner is None else wrapped.owner,
         "rlimits": list(wrapped.rlimits),
         "groups": [] if cgroup is None else cgroup.paths,
+        "network": wrapped.network,
         "private": str(wrapped.private or ""),
     }
 

@@ -59,9 +59,10 @@ __all__ = [
 # A user id that no distribution hands out. Source: systemd's "Users, Groups, UIDs and GIDs on systemd systems".
 DEFAULT_OWNER = 65520
 INSTALL = "install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap)"
+INSTALL_NETWORK = "install slirp4netns (apt-get install slirp4netns, dnf install slirp4netns)"
 PROBE_TIMEOUT = 20.0  # seconds
 
-_found: dict[tuple[str, str, str], Sandbox] = {}
+_found: dict[tuple[str, ...], Sandbox] = {}
 _finding = threading.Lock()
 
 
@@ -109,7 +110,9 @@ def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -
     """The best sandbox that works here; found out by starting a program in it, once a process.
 
     ``environ`` (the process's own by default): ``TURNOUT_SANDBOX`` is ``auto``, ``require`` or ``none``;
-    ``TURNOUT_SANDBOX_UID``: who tools run as when we are root; ``TURNOUT_CGROUP``: see `cgroups.discover`.
+    ``TURNOUT_SANDBOX_UID``: who tools run as when we are root; ``TURNOUT_CGROUP``: see `cgroups.discover`;
+    ``TURNOUT_SANDBOX_NETWORK``: what tools get that ask for the network: ``private``, one of their own; ``host``, this
+    machine's; ``auto``, the first of them that works.
     Raises: SandboxMissing when one is required and none works; PermanentError for a setting that cannot be.
     """
     settings = os.environ if environ is None else environ
@@ -120,17 +123,27 @@ def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -
     if not owner.isdecimal() or int(owner) == 0:
         raise PermanentError(f"TURNOUT_SANDBOX_UID={owner} is not an unprivileged user's number")
     group = settings.get("TURNOUT_CGROUP", "")
+    network = settings.get("TURNOUT_SANDBOX_NETWORK", "") or "auto"
+    if network not in ("auto", "private", "host"):
+        raise PermanentError(f"TURNOUT_SANDBOX_NETWORK={network} is not known", "use auto, private or host")
     with _finding:
-        key = (choice, owner, group)
+        key = (choice, owner, group, network)
         if key not in _found:
-            _found[key] = _find(choice, int(owner), group)
+            _found[key] = _find(choice, int(owner), group, network)
         sandbox = _found[key]
+    if (
+        network == "private"
+        and choice != "none"
+        and not (isinstance(sandbox, Bubblewrap) and sandbox.network)
+    ):
+        why = sandbox.no_network if isinstance(sandbox, Bubblewrap) else sandbox.why
+        raise SandboxMissing(f"a network of the tools' own is required, and {why}", INSTALL_NETWORK)
     if isinstance(sandbox, NoSandbox) and (require or choice == "require"):
         raise SandboxMissing(f"a sandbox is required, and {sandbox.why}", INSTALL)
     return sandbox
 
 
-def _find(choice: str, owner: int, group: str) -> Sandbox:
+def _find(choice: str, owner: int, group: str, network: str) -> Sandbox:
     sweep_private(Path(tempfile.gettempdir()))
     cgroups, no_cgroups = discover(group)
     if cgroups is not None:
@@ -147,9 +160,18 @@ def _find(choice: str, owner: int, group: str) -> Sandbox:
     if version < OLDEST:
         return replace(none, why=f"bubblewrap {'.'.join(map(str, version))} is too old: 0.5 is needed")
     sandbox = Bubblewrap(look(bwrap, version, owner), cgroups, no_cgroups)
+    no_network = "TURNOUT_SANDBOX_NETWORK=host"
+    if network != "host":
+        slirp = shutil.which("slirp4netns") or shutil.which("slirp4netns", path=MINIMAL_PATH)
+        if slirp is None:
+            no_network = f"slirp4netns is not installed: {INSTALL_NETWORK}"
+        elif no_network := _try(private := replace(sandbox, network=slirp), network=True):
+            no_network = f"slirp4netns does not work here: {no_network}"
+        else:
+            return private
     if problem := _try(sandbox):
         return replace(none, why=f"bubblewrap does not work here: {problem}{_advice(problem)}")
-    return sandbox
+    return replace(sandbox, no_network=no_network)
 
 
 def sweep_private(folder: Path) -> None:
@@ -180,10 +202,11 @@ def _version(bwrap: str) -> tuple[int, ...]:
     )
 
 
-def _try(sandbox: Sandbox) -> str:
+def _try(sandbox: Sandbox, *, network: bool = False) -> str:
     """What goes wrong when a program is really started in it; empty when nothing does."""
     with tempfile.TemporaryDirectory(prefix="turnout-probe-") as folder:
-        spec = SandboxSpec(Path(folder), limits=Limits(memory_bytes=1 << 28, cpus=1.0, pids=64))
+        limits = Limits(memory_bytes=1 << 28, cpus=1.0, pids=64)
+        spec = SandboxSpec(Path(folder), network=network, limits=limits)
         said = b""
         try:
             with start(["true"], spec, sandbox, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as tool:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from turnout.runtimes.cgroups import OVERHEAD_PIDS, Cgroups
-from turnout.runtimes.sandbox_child import FIRST_DATA_FD, OPTIONS_FD, STATUS_FD
+from turnout.runtimes.sandbox_child import BLOCK_FD, FIRST_DATA_FD, OPTIONS_FD, STATUS_FD
+from turnout.runtimes.sandbox_network import resolver
 from turnout.runtimes.sandbox_seccomp import filter_for
 from turnout.runtimes.sandbox_spec import (
     InvalidSpec,
@@ -102,11 +103,17 @@ def _present(folder: Path, patterns: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """``no_cgroups``: why there are none, where there are none."""
+    """``no_cgroups``: why there are none, where there are none.
+
+    ``network``: the program that gives a tool that asks for the network one of its own; empty: it gets this machine's,
+    and ``no_network`` says why.
+    """
 
     host: Host
     cgroups: Cgroups | None
     no_cgroups: str = ""
+    network: str = ""
+    no_network: str = "slirp4netns was not looked for"
     name: Literal["bubblewrap"] = field(default="bubblewrap", init=False)
 
     def describe(self) -> str:
@@ -114,7 +121,11 @@ class Bubblewrap:
         user = f"user {self.host.user}" if self.host.drops else "this user without its files"
         limits = self.cgroups.describe() if self.cgroups else f"{self._weak_limits()}: {self.no_cgroups}"
         filtered = "" if filter_for(self.host.machine) else f"; no system call filter for {self.host.machine}"
-        return f"sandbox: bubblewrap {version}, {user}, no network unless the task asks; {limits}{filtered}"
+        network = "one of its own" if self.network else f"this machine's ({self.no_network})"
+        return (
+            f"sandbox: bubblewrap {version}, {user}, no network unless the task asks, then {network}; "
+            f"{limits}{filtered}"
+        )
 
     def _weak_limits(self) -> str:
         pids = "processes are limited, " if self.host.prlimit else "processes are not limited, "
@@ -145,9 +156,10 @@ class Bubblewrap:
         staged: dict[Path, str] = {}
         if self.host.drops:
             staged = {bind.source: f"{TMP}/{number}" for number, bind in enumerate(binds)}
-        data = _files(self.host, spec)
+        private = spec.network and bool(self.network)
+        data = _files(self.host, spec, private=private)
         options = [
-            *_namespaces(self.host, spec),
+            *_namespaces(self.host, spec, private=private),
             *_system(self.host, spec, data),
             *_places(binds, spec.hide, staged),
             "--remount-ro", "/",
@@ -175,6 +187,7 @@ class Bubblewrap:
                 b.source for b in binds if b.writable and b.source != workspace and b.source.is_dir()
             ),
             rlimits=tuple(rlimits(spec, weak=self.cgroups is None)),
+            network=self.network if private else "",
         )
 
     def _first(self, spec: SandboxSpec) -> list[str]:
@@ -229,10 +242,12 @@ def _places(binds: Sequence[_Bind], hide: Sequence[Path], staged: dict[Path, str
     return [word for _, _, words in sorted(steps, key=lambda step: step[:2]) for word in words]
 
 
-def _namespaces(host: Host, spec: SandboxSpec) -> list[str]:
+def _namespaces(host: Host, spec: SandboxSpec, *, private: bool) -> list[str]:
     options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    if not spec.network:
+    if private or not spec.network:
         options.append("--unshare-net")
+    if private:
+        options += ["--block-fd", str(BLOCK_FD)]
     if host.version >= (0, 8):
         options.append("--disable-userns")
     return [
@@ -258,15 +273,18 @@ def _system(host: Host, spec: SandboxSpec, data: Sequence[tuple[str, bytes]]) ->
     options += ["--perms", "0700", "--dir", HOME, "--perms", "0755", "--dir", "/etc"]
     for name in host.etc:
         options += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    made_up = {path for path, _ in data}
     for name in host.etc_network if spec.network else ():
+        if f"/etc/{name}" in made_up:
+            continue
         options += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     for number, (path, _) in enumerate(data, FIRST_DATA_FD):
         options += ["--perms", "0644", "--file", str(number), path]
     return options
 
 
-def _files(host: Host, spec: SandboxSpec) -> list[tuple[str, bytes]]:
-    """The files that are made up: accounts, and the names of hosts where there is no network."""
+def _files(host: Host, spec: SandboxSpec, *, private: bool) -> list[tuple[str, bytes]]:
+    """The files that are made up: accounts, and what tells names of hosts where it is not as on this machine."""
     accounts = (
         "root:x:0:0:root:/root:/usr/sbin/nologin\n"
         f"turnout:x:{host.user}:{host.group}:turnout:{HOME}:/bin/sh\n"
@@ -280,4 +298,10 @@ def _files(host: Host, spec: SandboxSpec) -> list[tuple[str, bytes]]:
     ]
     if not (spec.network and "hosts" in host.etc_network):
         files.append(("/etc/hosts", "127.0.0.1 localhost turnout\n::1 localhost\n"))
+    if private:
+        try:
+            own = Path("/etc/resolv.conf").read_text("utf-8", "replace")
+        except OSError:
+            own = ""
+        files.append(("/etc/resolv.conf", resolver(own)))
     return [(path, text.encode()) for path, text in files]

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
         owner: int  # -1: stay who we are
         rlimits: list[tuple[int, int]]
         groups: list[str]  # folders of the control group, one a hierarchy
+        network: str  # the program that gives it a network of its own; "" for none
         private: str  # a folder to be removed when nobody else will; "" for none
 
 
+BLOCK_FD = 7  # bubblewrap waits for a byte here before it starts the tool (--block-fd)
 OPTIONS_FD = 8  # bubblewrap reads its options here (--args)
 STATUS_FD = 9  # … and writes its status here (--json-status-fd)
 FIRST_DATA_FD = 10  # … and the contents of files from here on
@@ -57,10 +59,10 @@ def prctl(option: int, value: int) -> None:
     call("prctl", option, *(ctypes.c_ulong(v) for v in (value, 0, 0, 0)))
 
 
-def become(plan: Plan, report: int, status: int) -> NoReturn:
+def become(plan: Plan, report: int, status: int, block: int) -> NoReturn:
     """In the child: turn into the tool, or into the sandbox's launcher. ``report`` closes on success."""
     try:
-        prepare(plan, status)
+        prepare(plan, status, block)
     except Exception as problem:
         os.write(report, f"{problem.__class__.__name__}: {problem}".encode("utf-8", "replace"))
         os._exit(125)
@@ -74,7 +76,7 @@ def become(plan: Plan, report: int, status: int) -> NoReturn:
         os._exit(127 if missing else 126)
 
 
-def prepare(plan: Plan, status: int) -> None:
+def prepare(plan: Plan, status: int, block: int) -> None:
     """Order matters: join the control group and mount while we may; then become nobody; then no way back."""
     os.setsid()
     for folder in plan["groups"]:
@@ -100,6 +102,8 @@ def prepare(plan: Plan, status: int) -> None:
         sources = {OPTIONS_FD: "\0".join(plan["options"]).encode() + b"\0", **plan["data"]}
         opened = {number: safe(memory_file(content)) for number, content in sources.items()}
         opened[STATUS_FD] = safe(status)
+        if block >= 0:
+            opened[BLOCK_FD] = safe(block)
         for number, descriptor in opened.items():
             os.dup2(descriptor, number, inheritable=True)
 

@@ -1,7 +1,8 @@
 """A system call filter for tools, written in the kernel's own filter language.
 
-A deny list: what no build or test needs and what kernel exploits start from. It is the second fence; the first is
-that the tool has no capabilities, no further user namespaces, and sees nothing of the machine.
+A deny list (of socket families, an allow list): what no build or test needs and what kernel exploits start from. It is
+the second fence; the first is that the tool has no capabilities, no further user namespaces, and sees nothing of the
+machine.
 
 Source: Documentation/userspace-api/seccomp_filter.rst, linux/filter.h, linux/seccomp.h, linux/audit.h;
 numbers from asm/unistd_64.h (x86_64) and asm-generic/unistd.h (aarch64).
@@ -16,9 +17,19 @@ from dataclasses import dataclass
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data, little endian
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data, little endian
 CLONE_NEWUSER = 0x10000000
 X32 = 0x40000000
+
+# Families of sockets that exist: unix, IPv4, IPv6, netlink. Others reach past the network namespace (vsock: the
+# hypervisor), or lead into parts of the kernel that no build needs (the crypto interface, Bluetooth, …).
+FAMILIES = (1, 2, 10, 16)
+TYPING = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: what is typed into a terminal that others read
 
 # The same number on every architecture since Linux 5.1.
 NEWER: Mapping[str, int] = {
@@ -43,6 +54,8 @@ class Architecture:
     audit: int
     denied: Mapping[str, int]
     clone: int
+    socket: int
+    ioctl: int
     clone3: int = 435
     has_x32: bool = False
 
@@ -51,6 +64,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "x86_64": Architecture(
         audit=0xC000003E,
         clone=56,
+        socket=41,
+        ioctl=16,
         has_x32=True,
         denied={
             "syslog": 103,
@@ -87,6 +102,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "aarch64": Architecture(
         audit=0xC00000B7,
         clone=220,
+        socket=198,
+        ioctl=29,
         denied={
             "umount2": 39,
             "mount": 40,
@@ -140,13 +157,24 @@ def filter_for(machine: str) -> bytes | None:
     program += _when(EQUAL, architecture.clone3, missing)
     for number in sorted(architecture.denied.values()):
         program += _when(EQUAL, number, refused)
-    program += [
-        _jump(EQUAL, architecture.clone, yes=0, no=3),
-        _load(FIRST_ARGUMENT),
-        *_when(ANY_BIT, CLONE_NEWUSER, refused),
-        _return(ALLOW),
-    ]
+    program += _call(architecture.clone, FIRST_ARGUMENT, _when(ANY_BIT, CLONE_NEWUSER, refused))
+    program += _call(
+        architecture.ioctl, SECOND_ARGUMENT, [each for what in TYPING for each in _when(EQUAL, what, refused)]
+    )
+    program += _call(
+        architecture.socket,
+        FIRST_ARGUMENT,
+        [each for family in FAMILIES for each in _when(EQUAL, family, ALLOW)]
+        + [_return(ERRNO | errno.EAFNOSUPPORT)],
+    )
+    program.append(_return(ALLOW))
     return b"".join(program)
+
+
+def _call(number: int, argument: int, rules: list[bytes]) -> list[bytes]:
+    """Rules for an argument (its low 32 bits) of one call; what they let pass, is allowed."""
+    body = [_load(argument), *rules, _return(ALLOW)]
+    return [_jump(EQUAL, number, yes=0, no=len(body)), *body]
 
 
 def _load(offset: int) -> bytes:

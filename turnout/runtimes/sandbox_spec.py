@@ -74,6 +74,7 @@ class Wrapped:
     ``claimed_tops``: folders to be given without what is in them.
     ``private``: a folder to be made before, and removed after: the tool's home and temporary folder.
     ``rlimits``: (``resource.RLIMIT_*``, value).
+    ``network``: the program that gives the tool a network of its own; empty: it needs none, or has this machine's.
     """
 
     argv: tuple[str, ...]
@@ -88,6 +89,7 @@ class Wrapped:
     claimed_tops: tuple[Path, ...] = ()
     private: Path | None = None
     rlimits: tuple[tuple[int, int], ...] = ()
+    network: str = ""
 
     @property
     def fenced(self) -> bool:

@@ -86,20 +86,27 @@ def supervise(control: int, plan: Plan) -> None:
     if LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the tool lets go of becomes our child, not the machine's
     status_read, status_write = os.pipe() if plan["fenced"] else (-1, -1)
-    pid, problem = spawn(plan, status_write)
-    if status_write >= 0:
-        os.close(status_write)
+    block_read, block_write = os.pipe() if plan["network"] else (-1, -1)
+    pid, problem = spawn(plan, status_write, block_read)
+    for descriptor in (status_write, block_read):
+        if descriptor >= 0:
+            os.close(descriptor)
     if problem:
         os.waitpid(pid, 0)
         tell(control, f"failed {problem}")
         return
     quiet()
     tell(control, f"started {pid}")
-    alone, ended, report = watch(control, pid, status_read, plan)
+    report = b""
+    if plan["network"]:
+        report, problem = open_network(plan, pid, status_read, block_write)
+    alone, ended, report = watch(control, pid, status_read, plan, report)
     left = clean_up(plan, alone)
     if left:
         tell(control, "left " + " ".join(map(str, sorted(left))))
-    if ended is None:
+    if problem:
+        tell(control, f"failed {problem}")
+    elif ended is None:
         tell(control, f"failed process {pid} cannot be killed: it waits for a disk or a device")
     else:
         tell(control, outcome(ended, report, fenced=plan["fenced"]))
@@ -121,19 +128,47 @@ def outcome(ended: int, report: bytes, *, fenced: bool) -> str:
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
-def spawn(plan: Plan, status_write: int) -> tuple[int, str]:
+def spawn(plan: Plan, status_write: int, block_read: int) -> tuple[int, str]:
     """Start the child; its process id, and why it could not be started ("" when it was)."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        become(plan, safe(write), status_write)
+        become(plan, safe(write), status_write, block_read)
     os.close(write)
     problem = b""
     while part := os.read(read, 4096):
         problem += part
     os.close(read)
     return pid, problem.decode("utf-8", "replace")
+
+
+def open_network(plan: Plan, pid: int, status: int, block: int) -> tuple[bytes, str]:
+    """Give the tool its network, then let it start; bubblewrap's report so far, and why there is none ("")."""
+    from turnout.runtimes.sandbox_network import connect
+
+    report = b""
+    while b'"child-pid"' not in report or b"}" not in report:
+        part = os.read(status, 4096)
+        if not part:
+            break  # it has failed already
+        report += part
+    problem = connect(plan["network"], child, plan["groups"]) if (child := child_in(report)) else ""
+    if problem:
+        end_hard(pid, plan)
+    else:
+        try:
+            os.write(block, b".")
+        except BrokenPipeError:
+            pass  # it has ended; that is told by how
+    os.close(block)
+    return report, problem
+
+
+def child_in(report: bytes) -> int:
+    """The first process of the sandbox, by bubblewrap's report; 0 where it has not told."""
+    _, found, rest = report.partition(b'"child-pid":')
+    return int(rest.split(b",")[0].split(b"}")[0]) if found else 0
 
 
 def quiet() -> None:
@@ -145,7 +180,9 @@ def quiet() -> None:
     os.chdir("/")
 
 
-def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int | None, bytes]:
+def watch(
+    control: int, pid: int, status: int, plan: Plan, report: bytes = b""
+) -> tuple[bool, int | None, bytes]:
     """Wait for the child to end, and carry out orders; whether nobody waits for us, the wait status (None when it
     cannot be killed), bubblewrap's report."""
     ready = select.poll()
@@ -154,7 +191,7 @@ def watch(control: int, pid: int, status: int, plan: Plan) -> tuple[bool, int | 
         ready.register(status, select.POLLIN)
     if LINUX:
         ready.register(os.pidfd_open(pid), select.POLLIN)
-    alone, orders, report = False, b"", b""
+    alone, orders = False, b""
     deadline = give_up = float("inf")
     while not has_ended(pid):
         left = max(0.0, deadline - time.monotonic())
@@ -212,10 +249,9 @@ def end_softly(pid: int, report: bytes, *, fenced: bool) -> None:
     bubblewrap reports; before it has, no tool has started yet."""
     group = pid
     if fenced:
-        _, found, rest = report.partition(b'"child-pid":')
-        if not found:
+        group = child_in(report)
+        if not group:
             return
-        group = int(rest.split(b",")[0])
     send(-group, SIGTERM)
 
 
