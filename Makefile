@@ -44,6 +44,7 @@ test: lint ## Lint, then the fast tests: no outside parts, under two minutes
 
 real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and its Java, PostgreSQL, bubblewrap, node
 	@local/setup/real-parts.sh
+	@tests/peers/setup.sh
 	@$(BIN)/python -m local.kafka.broker --fetch
 
 test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
