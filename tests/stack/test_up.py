@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import select
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +96,20 @@ def test_a_home_that_came_to_nothing_is_free_again(settings: Settings) -> None:
 def test_an_address_with_colons_stands_in_brackets() -> None:
     assert up._base_url("127.0.0.1", 80) == "http://127.0.0.1:80"
     assert up._base_url("::1", 80) == "http://[::1]:80"
+
+
+def test_who_waits_for_a_function_to_come_up_ends_with_it(tmp_path: Path) -> None:
+    """Otherwise the stack's lock outlives a stack that was killed, by as long as a function may take to come up."""
+    held_open, kept = os.pipe()
+    program = (
+        "from turnout.stack.up import _served_alone; "
+        "_served_alone(['/bin/false'], '127.0.0.1', 1, 'http://127.0.0.1:1')(lambda: None)"
+    )
+    part = subprocess.Popen([sys.executable, "-c", program], pass_fds=[kept], cwd=tmp_path)
+    os.close(kept)
+    assert part.wait(timeout=30) == 1, "the function itself"
+    try:
+        ended, _, _ = select.select([held_open], [], [], 10)
+        assert ended, "its watcher"
+    finally:
+        os.close(held_open)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,7 @@ from turnout.stack.layout import (
     write_running,
 )
 from turnout.stack.lock import StackLock
-from turnout.stack.supervisor import Part, Supervisor
+from turnout.stack.supervisor import PR_SET_PDEATHSIG, Part, Supervisor
 
 READY_WITHIN = 30.0
 
@@ -133,11 +135,17 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
 def _served_alone(
     argv: Sequence[str], host: str, port: int, url: str
 ) -> Callable[[Callable[[], None]], None]:
-    """functions-framework can't say that it is ready: a watcher process of the part's own asks it."""
+    """functions-framework can't say that it is ready: a watcher process of the part's own asks it.
+
+    The watcher ends with its part: it holds the stack's lock, and nobody else would end it.
+    """
 
     def body(ready: Callable[[], None]) -> None:
+        part = os.getpid()
         if os.fork() == 0:
-            status = 0 if parts.wait_http(f"{url}/healthz", READY_WITHIN) else 1
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            there = os.getppid() == part and parts.wait_http(f"{url}/healthz", READY_WITHIN)
+            status = 0 if there else 1
             if status == 0:
                 ready()
             os._exit(status)
