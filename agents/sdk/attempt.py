@@ -19,6 +19,7 @@ from typing import Any, Literal, TextIO, cast
 
 from agents.sdk.channel import Begin, Channel, Done, Logged, Stop
 from agents.sdk.environment import sandbox
+from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import LocalWorkspace, cache_of
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
@@ -116,7 +117,7 @@ class Attempt:
             kept=kept,
             keep=self._channel.send,
             secrets=self._begin.secrets,
-            shown=(mirror.objects,),
+            shown=(mirror.objects, *interpreter_roots()),
         )
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()

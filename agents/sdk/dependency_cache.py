@@ -10,13 +10,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agents.sdk.workspace import Workspace
+from turnout.runtimes.sandbox_files import remove_tree
 
 KEPT = 6
 """Entries of a kind that stay, besides those in use."""
@@ -96,7 +96,7 @@ def _is(lock: int, path: Path) -> bool:
 
 def _build(entry: Path, build: Callable[[Path], None]) -> None:
     for left in entry.parent.glob(f".{entry.name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
+        remove_tree(left)
     growing = entry.parent / f".{entry.name}.{os.getpid()}"
     growing.mkdir()
     growing.chmod(0o777)  # installers may run as another user; what is above it is open to nobody else
@@ -104,7 +104,7 @@ def _build(entry: Path, build: Callable[[Path], None]) -> None:
         build(growing)
         growing.rename(entry)
     except BaseException:
-        shutil.rmtree(growing, ignore_errors=True)
+        remove_tree(growing)
         raise
 
 
@@ -117,7 +117,7 @@ def _prune(base: Path) -> None:
             if not _is(lock, path):
                 continue
             for folder in (base / path.stem, *base.glob(f".{path.stem}.*")):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
             path.unlink()
         except BlockingIOError:
             continue  # in use

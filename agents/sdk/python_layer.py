@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from agents.sdk.inside import read_inside
 from agents.sdk.python_project import BuildSystem
 from agents.sdk.toolchain import open_folder, path_with, put
 from agents.sdk.workspace import AgentError, Workspace
+from turnout.runtimes.sandbox_files import remove_tree
 
 
 def make_layer(layer: Path, entry: Path) -> str:
     """A virtual environment like the base's, with a path file that adds the base. Returns its Python."""
     venv = entry / "venv"
-    shutil.rmtree(layer, ignore_errors=True)
+    remove_tree(layer)
     site = layer / site_packages(venv).relative_to(venv)
     open_folder(site)
     (layer / "pyvenv.cfg").write_bytes(read_inside(venv, "pyvenv.cfg") or b"")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from agents.sdk.inside import read_inside
 from agents.sdk.local_workspace import tool_path
 from agents.sdk.workspace import AgentError, Workspace
+from turnout.runtimes.sandbox_files import remove_tree
 
 
 def path_with(*folders: Path) -> str:
@@ -20,7 +20,7 @@ def path_with(*folders: Path) -> str:
 
 def open_folder(path: Path) -> Path:
     """An empty folder that tools may write to, whichever user they run as."""
-    shutil.rmtree(path, ignore_errors=True)
+    remove_tree(path)
     path.mkdir(parents=True)
     path.chmod(0o777)  # what is above it, is open to nobody else
     return path

@@ -90,3 +90,33 @@ def test_removing_a_tree_stops_at_its_links(tmp_path: Path) -> None:
     (tree / "link").symlink_to(kept)
     remove_tree(tree)
     assert kept.exists()
+
+
+def nested(top: Path, depth: int) -> None:
+    """Folders within each other, deeper than any path can say."""
+    at = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+
+
+def test_a_tree_that_is_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    nested(tree, 3000)
+    remove_tree(tree)
+    assert not tree.exists()
+
+
+def test_a_tree_that_is_too_deep_is_not_given_away_but_said(tmp_path: Path) -> None:
+    nested(tmp_path, 300)
+    try:
+        with pytest.raises(PermanentError, match="nested in more than 200 others"):
+            claim(tmp_path, os.geteuid(), deep=True)
+    finally:
+        remove_tree(tmp_path)
+    tmp_path.mkdir()

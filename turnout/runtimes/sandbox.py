@@ -131,13 +131,12 @@ def detect(require: bool = False, *, environ: Mapping[str, str] | None = None) -
         if key not in _found:
             _found[key] = _find(choice, int(owner), group, network)
         sandbox = _found[key]
-    if (
-        network == "private"
-        and choice != "none"
-        and not (isinstance(sandbox, Bubblewrap) and sandbox.network)
-    ):
-        why = sandbox.no_network if isinstance(sandbox, Bubblewrap) else sandbox.why
-        raise SandboxMissing(f"a network of the tools' own is required, and {why}", INSTALL_NETWORK)
+    private = isinstance(sandbox, Bubblewrap) and sandbox.network != ""
+    if network == "private" and choice != "none" and not private:
+        said = sandbox.describe()
+        raise SandboxMissing(
+            f"a network of the tools' own is required, and there is: {said}", INSTALL_NETWORK
+        )
     if isinstance(sandbox, NoSandbox) and (require or choice == "require"):
         raise SandboxMissing(f"a sandbox is required, and {sandbox.why}", INSTALL)
     return sandbox

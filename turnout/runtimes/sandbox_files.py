@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from turnout.core.errors import PermanentError
+
+DEEPEST = 200
+"""Folders within each other: further down nothing is given away, and removing goes on from the top."""
 
 
 def claim(path: Path, owner: int, *, deep: bool) -> None:
@@ -26,7 +27,7 @@ def claim(path: Path, owner: int, *, deep: bool) -> None:
         try:
             _give(descriptor, os.fstat(descriptor), owner)
             if deep:
-                _claim_below(descriptor, owner)
+                _claim_below(descriptor, owner, DEEPEST)
         finally:
             os.close(descriptor)
     except OSError as problem:
@@ -36,7 +37,11 @@ def claim(path: Path, owner: int, *, deep: bool) -> None:
         ) from problem
 
 
-def _claim_below(folder: int, owner: int) -> None:
+def _claim_below(folder: int, owner: int, deepest: int) -> None:
+    if deepest == 0:
+        raise PermanentError(
+            f"a folder in the workspace is nested in more than {DEEPEST} others", "flatten the repository"
+        )
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
@@ -58,7 +63,7 @@ def _claim_below(folder: int, owner: int) -> None:
                 held = os.fstat(inner)
                 if stat.S_ISDIR(held.st_mode):
                     _give(inner, held, owner)
-                    _claim_below(inner, owner)
+                    _claim_below(inner, owner, deepest - 1)
                 elif stat.S_ISREG(held.st_mode) and held.st_nlink == 1:
                     _give(inner, held, owner)
             finally:
@@ -72,24 +77,66 @@ def _give(descriptor: int, held: os.stat_result, owner: int) -> None:
 
 
 def remove_tree(path: str | Path) -> None:
-    """Remove a folder that tools wrote to, also where they made folders read-only (Go's module cache does).
+    """Remove a folder that tools wrote to: also where they made folders read-only (Go's module cache does), and
+    however deep they nested them.
 
     A path that does not exist is no error. Raises: OSError for what is not ours to remove.
     """
+    try:
+        root = _open(os.fspath(path), None)
+    except FileNotFoundError:
+        return
+    try:
+        while not _emptied(root, root, 0):
+            pass  # what was too deep is at the top now
+    finally:
+        os.close(root)
+    os.rmdir(path)
 
-    def unlock(
-        remove: Callable[..., Any], name: str, problem: tuple[type[BaseException], BaseException, Any]
-    ) -> None:
-        if isinstance(problem[1], FileNotFoundError):
-            return
-        if not isinstance(problem[1], PermissionError):
-            raise problem[1]
-        for folder in (os.path.dirname(name), name):
-            if os.path.isdir(folder) and not os.path.islink(folder):
-                os.chmod(folder, stat.S_IRWXU)
-        if remove in (os.rmdir, os.unlink):
-            remove(name)
-        else:
-            remove_tree(name)
 
-    shutil.rmtree(path, onerror=unlock)
+def _emptied(folder: int, root: int, depth: int) -> bool:
+    """Remove all that is in an open folder. False: the root has got new folders meanwhile."""
+    done = True
+    with os.scandir(folder) as entries:
+        seen = list(entries)
+    for entry in seen:
+        try:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=folder)
+                continue
+            inner = _open(entry.name, folder)
+            try:
+                if depth < DEEPEST:
+                    done &= _emptied(inner, root, depth + 1)
+                else:
+                    # A folder that is moved must be ours to write, as it is now; its name is nobody else's.
+                    name = f"{secrets.token_hex(16)}.deep"
+                    os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=root)
+                    done = False
+                    continue
+            finally:
+                os.close(inner)
+            os.rmdir(entry.name, dir_fd=folder)
+        except FileNotFoundError:
+            continue  # another one removes it, too
+    return done
+
+
+def _open(name: str, folder: int | None) -> int:
+    """A folder, opened and made ours to read and change; a link is not followed."""
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, os.O_RDONLY | flags, dir_fd=folder)
+    except PermissionError:
+        if not hasattr(os, "O_PATH"):  # macOS, where root's tools are no others
+            os.chmod(name, stat.S_IRWXU, dir_fd=folder)
+            return os.open(name, os.O_RDONLY | flags, dir_fd=folder)
+        held = os.open(name, os.O_PATH | flags, dir_fd=folder)
+        try:
+            os.chmod(f"/proc/self/fd/{held}", stat.S_IRWXU)
+            descriptor = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        finally:
+            os.close(held)
+    if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(descriptor, stat.S_IRWXU)
+    return descriptor
