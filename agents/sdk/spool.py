@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from turnout.core.ports import Producer
 from turnout.core.result import Result
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries; the last one again and again
+HALF_LIFE = 60.0  # seconds; writing a result takes milliseconds
 _log = structlog.get_logger()
 
 
@@ -45,6 +47,7 @@ class Spool:
 
     def start(self) -> list[str]:
         """Send what a worker before left behind; the attempts it is about."""
+        self._remove_halves()
         found = []
         for path in sorted(self._folder.glob("*.json"), key=lambda each: each.stat().st_mtime):
             try:
@@ -61,14 +64,16 @@ class Spool:
         """Returns when it is on disk; where the disk takes nothing, it waits in memory alone."""
         spooled = Spooled(agent=agent, message=message)
         path = self._path(message.attempt)
+        incoming = path.with_suffix(f".{os.getpid()}")
         try:
-            incoming = path.with_suffix(f".{os.getpid()}")
             descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(spooled.model_dump_json().encode())
             incoming.replace(path)
         except OSError as error:
             _log.error("a result can't be kept on disk until it is sent", reason=str(error))
+            with contextlib.suppress(OSError):
+                incoming.unlink()
         with self._changed:
             self._waiting.append(spooled)
             self._changed.notify_all()
@@ -123,6 +128,13 @@ class Spool:
                 self._producer.publish([finished_record(short, spooled.agent)])
             except PermanentError as again:
                 _log.error("also in short", attempt=spooled.message.attempt, reason=str(again))
+
+    def _remove_halves(self) -> None:
+        """What workers that were killed while they wrote have left; workers that live may be writing now."""
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                if path.suffix != ".json" and time.time() - path.stat().st_mtime > HALF_LIFE:
+                    path.unlink()
 
     def _path(self, attempt: str) -> Path:
         return self._folder / f"{attempt}.json"

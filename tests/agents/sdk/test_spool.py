@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,3 +105,34 @@ def test_a_file_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) 
     assert spool.flush(10)
     spool.close()
     assert [each.attempt for each in producer.taken] == ["a"]
+
+
+def test_a_result_that_the_disk_does_not_take_is_sent_all_the_same_and_leaves_no_half_file(
+    tmp_path: Path,
+) -> None:
+    producer = Taking()
+    spool = Spool(tmp_path, producer, lambda _: None)
+    spool.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        spool.send(finished("a"), "lint")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert spool.flush(10)
+    spool.close()
+    assert [each.attempt for each in producer.taken] == ["a"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_worker_had_half_written_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    old, new = tmp_path / "a.4711", tmp_path / "b.4712"
+    old.write_text("{")
+    new.write_text("{")
+    os.utime(old, (1, 1))
+    spool = Spool(tmp_path, Taking(), lambda _: None)
+    assert spool.start() == []
+    spool.close()
+    assert list(tmp_path.iterdir()) == [new]
