@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,16 +112,13 @@ def test_a_result_that_the_disk_does_not_take_is_sent_all_the_same_and_leaves_no
     producer = Taking()
     spool = Spool(tmp_path, producer, lambda _: None)
     spool.start()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-    try:
-        spool.send(finished("a"), "lint")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    in_the_way = tmp_path / "a.json"
+    in_the_way.mkdir()
+    spool.send(finished("a"), "lint")
     assert spool.flush(10)
     spool.close()
     assert [each.attempt for each in producer.taken] == ["a"]
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [in_the_way]
 
 
 def test_what_a_killed_worker_had_half_written_is_removed_and_what_a_living_one_writes_is_not(
