@@ -9,7 +9,8 @@ from typing import Literal
 
 from turnout.runtimes.sandbox import RunningTool
 
-Why = Literal["cancelled", "lost", "timed_out"]
+Why = Literal["cancelled", "lost", "timed_out", "overflow"]
+"""``overflow``: it wrote more to the disk than it may."""
 
 
 class Stopped(BaseException):

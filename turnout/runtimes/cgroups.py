@@ -29,11 +29,15 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``memory_bytes``: without swap. ``cpus``: 0.5 is half of one core. ``pids``: processes and threads."""
+    """``memory_bytes``: without swap. ``cpus``: 0.5 is half of one core. ``pids``: processes and threads.
+
+    ``file_bytes``: of any one file; no control group sees to that, and it holds everywhere.
+    """
 
     memory_bytes: int | None = None
     cpus: float | None = None
     pids: int | None = None
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,11 +176,13 @@ def is_program(path: Path) -> bool:
 
 
 def rlimits(spec: SandboxSpec, *, weak: bool) -> list[tuple[int, int]]:
-    """No core files; and where no control group limits memory, each process's own writable memory.
+    """No core files, no file over the limit; and, where no control group limits memory, each process's own memory.
 
     Not its address space (RLIMIT_AS): Node, Go and Java reserve many times of what they use.
     """
     limits = [(resource.RLIMIT_CORE, 0)]
+    if spec.limits.file_bytes is not None:
+        limits.append((resource.RLIMIT_FSIZE, spec.limits.file_bytes))
     if weak and spec.limits.memory_bytes is not None:
         limits.append((resource.RLIMIT_DATA, spec.limits.memory_bytes))
     return limits
