@@ -30,7 +30,7 @@ ERRORS = {
     "settings": InvalidSettings("TURNOUT_LEASE: no"),
 }
 
-@functions_framework.cloud_event
+@functions_framework.http
 @answering
 def handled(envelope):
     error = ERRORS[envelope.data["raise"]]

@@ -12,8 +12,10 @@ from tests.test_orchestration import FakeClock, FakeProducer
 from turnout.adapters.github_payload import read_payload
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import messages as m
+from turnout.core.errors import PermanentError
 from turnout.core.ids import delivery_message_id, run_id
 from turnout.core.model import ChangeKind
+from turnout.core.ports import Delivery
 from turnout.webhook import MAX_BODY, Answer, Webhook, sign
 
 SECRET, OLD = b"secret", b"the one before"
@@ -162,6 +164,22 @@ def test_while_the_broker_is_away_the_answer_is_503_and_the_record_waits_in_the_
     door.producer.away = True
     assert door.post(push()).status == 503
     assert len(door.store.unpublished()) == 1
+
+
+class Refusing(MemoryStore):
+    """A database that takes no such row, as PostgreSQL takes no NUL."""
+
+    def receive(self, delivery: Delivery) -> Delivery:
+        raise PermanentError(f"refused for good: {delivery.event}")
+
+
+def test_a_delivery_that_the_store_refuses_for_good_is_refused_and_no_defect() -> None:
+    assert Door(store=Refusing()).post(push()).status == 422
+
+
+@pytest.mark.parametrize("event", ["x" * 101, "push\x00", "pu\x1bsh"])
+def test_an_odd_name_of_an_event_is_refused(event: str) -> None:
+    assert Door().post(push(), event=event).status == 400
 
 
 def test_without_a_secret_nothing_is_accepted() -> None:

@@ -19,6 +19,7 @@ from turnout.publishing import publish
 MAX_BODY = 25 * 1024 * 1024
 """GitHub's own cap on a payload, in bytes."""
 MAX_DELIVERY_ID = 200
+MAX_EVENT_NAME = 100
 SOURCE = "/turnout/webhook"
 PROVIDER = "github"
 
@@ -58,8 +59,8 @@ class Webhook:
         if not signed(self.secrets, body, signature):
             return _refusal(401, "X-Hub-Signature-256 does not match", "compare the secrets on both sides")
         event, delivery = named.get("x-github-event", ""), named.get("x-github-delivery", "")
-        if not event:
-            return _refusal(400, "X-GitHub-Event is missing", "send GitHub's own headers")
+        if not event or len(event) > MAX_EVENT_NAME or not event.isprintable():
+            return _refusal(400, "X-GitHub-Event is missing or odd", "send GitHub's own headers")
         if not delivery or len(delivery) > MAX_DELIVERY_ID or not delivery.isprintable():
             return _refusal(400, "X-GitHub-Delivery is missing or odd", "send GitHub's own headers")
         try:
@@ -70,6 +71,8 @@ class Webhook:
             return self._accept(event, delivery, found)
         except TransientError as error:
             return _refusal(503, error.message, "redeliver; nothing is done twice")
+        except PermanentError as error:
+            return _refusal(422, error.message, error.hint)
 
     def _accept(self, event: str, delivery: str, found: Change | NoChange) -> Answer:
         now = self.clock.now()

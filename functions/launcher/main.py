@@ -9,7 +9,7 @@ from turnout.serving import answering
 from turnout.wiring import wiring
 
 
-@functions_framework.cloud_event
+@functions_framework.http
 @answering
 def launcher(envelope: Envelope) -> None:
     wiring().launcher.handle(envelope)

@@ -9,7 +9,7 @@ from turnout.serving import answering
 from turnout.wiring import wiring
 
 
-@functions_framework.cloud_event
+@functions_framework.http
 @answering
 def reporter(envelope: Envelope) -> None:
     wiring().reporter.handle(envelope)

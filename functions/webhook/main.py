@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import functions_framework
@@ -11,6 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from turnout.adapters.settings import InvalidSettings
 from turnout.logging import get_logger
+from turnout.serving import read_body
 from turnout.webhook import MAX_BODY, Answer
 from turnout.wiring import wiring
 
@@ -25,7 +25,7 @@ def webhook(request: Request) -> Response:
 
 def _answer(request: Request) -> Answer:
     try:
-        body = _body(request)
+        body = read_body(request, MAX_BODY)
     except RequestEntityTooLarge:
         return Answer(413, {"error": "the body is too large", "hint": f"send at most {MAX_BODY} bytes"})
     except Exception as error:  # the web server's own errors are among them
@@ -38,15 +38,3 @@ def _answer(request: Request) -> Answer:
     except InvalidSettings as error:
         log.error("not in service", reason=str(error))
         return Answer(503, {"error": "not in service", "hint": "its log says why; then redeliver"})
-
-
-def _body(request: Request) -> bytes:
-    """Raises: RequestEntityTooLarge, without reading on; anything else where the body is not well-formed HTTP."""
-    request.max_content_length = MAX_BODY + 1  # one in chunks, whose length is not known, is cut off there
-    try:
-        if (request.content_length or 0) > MAX_BODY or len(request.get_data()) > MAX_BODY:
-            raise RequestEntityTooLarge
-        return request.get_data()
-    except Exception:
-        request.stream = io.BytesIO()  # the framework would read on to the end, and fail like this again
-        raise

@@ -100,6 +100,71 @@ def test_a_field_that_is_wrong_is_named(payload: Any, said: str) -> None:
     assert caught.value.message.startswith(said)
 
 
+BAD_REFS = [
+    "",
+    "a..b",
+    "a b",
+    "a\0b",
+    "a\nb",
+    "-/.x",
+    "a.lock",
+    "a.lock/b",
+    "a/",
+    "/a",
+    "a//b",
+    "a@{1}",
+    "a.",
+    "x\\y",
+    "*",
+]
+
+
+@pytest.mark.parametrize("name", BAD_REFS)
+def test_a_name_that_git_allows_to_no_ref_is_refused(name: str) -> None:
+    head = {"ref": name, "sha": SHA, "repo": None}
+    request = {**pull_request()["pull_request"], "head": head}
+    for payload, event in (
+        (push(ref=f"refs/heads/{name}"), "push"),
+        (push(ref=f"refs/tags/{name}"), "push"),
+        (pull_request() | {"pull_request": request}, "pull_request"),
+    ):
+        with pytest.raises(PermanentError, match="git allows no such name of a ref"):
+            read(payload, event)
+
+
+@pytest.mark.parametrize(
+    "name", ["-x", "ü/日本", "a'b", "$(id)", "a;b", "#7", "HEAD", "a@b", "{x}", "a.b", '"']
+)
+def test_a_name_that_looks_odd_but_is_one_to_git_is_taken(name: str) -> None:
+    assert change(push(ref=f"refs/heads/{name}")).branch == name
+
+
+@pytest.mark.parametrize("sha", ["--upload-pack=id", "HEAD", "a" * 39, "A" * 40, "a" * 40 + "\n"])
+def test_a_commit_that_is_no_commit_id_is_refused(sha: str) -> None:
+    with pytest.raises(PermanentError, match=r"head_commit\.id"):
+        read(push(head_commit={"id": sha}))
+
+
+def test_text_that_no_table_takes_is_made_whole() -> None:
+    found = change(push(head_commit={"id": SHA, "message": "a\0b \ud800 ü"}, sender={"login": "a\0"}))
+    assert (found.title, found.author) == ("a\ufffdb ? ü", "a\ufffd")
+
+
+def test_a_push_of_more_files_than_a_message_can_carry_leaves_them_for_git_to_tell() -> None:
+    for names in ([f"vendor/{n}" for n in range(3_001)], ["x" * 4_000 + str(n) for n in range(60)]):
+        assert change(push(commits=[{"added": names}])).paths is None
+
+
+def test_a_field_that_is_a_heap_of_something_else_is_refused_quickly_and_told_in_short() -> None:
+    heap: Any = []
+    for _ in range(500):
+        heap = [heap]
+    for payload in (push(ref=heap), push(commits=[{"added": [1] * 100_000}]), push(commits=[{}] * 3_000)):
+        with pytest.raises(PermanentError) as caught:
+            read(payload)
+        assert len(caught.value.message) < 250
+
+
 def test_what_is_told_of_a_wrong_payload_is_short() -> None:
     with pytest.raises(PermanentError) as caught:
         read({"secret": "x" * 10_000, "ref": "y" * 10_000})

@@ -24,6 +24,7 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
     lambda name: name not in {*ATTRIBUTES, "time", "subject", "datacontenttype", "dataschema"}
 )
 TEXT = st.text(max_size=30)
+LABELS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Z")), max_size=30)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -36,12 +37,12 @@ TIMES = st.datetimes(
 )
 ENVELOPES = st.builds(
     Envelope,
-    id=st.text(min_size=1, max_size=30),
-    type=st.text(min_size=1, max_size=30),
-    source=st.text(min_size=1, max_size=30),
+    id=LABELS.filter(bool),
+    type=LABELS.filter(bool),
+    source=LABELS.filter(bool),
     data=st.dictionaries(TEXT, JSON, max_size=4),
     time=st.none() | TIMES,
-    subject=st.none() | TEXT,
+    subject=st.none() | LABELS,
     extensions=st.dictionaries(NAMES, TEXT, max_size=3),
 )
 
@@ -154,3 +155,44 @@ def test_headers_of_others_are_no_attributes() -> None:
 def test_data_is_written_without_spaces_and_with_its_own_letters(data: dict[str, Any]) -> None:
     assert json.loads(encode_data(data)) == data
     assert encode_data({"name": "Žižkov", "n": [1, 2]}) == '{"name":"Žižkov","n":[1,2]}'.encode()
+
+
+def opened(body: bytes, **attributes: str) -> Envelope:
+    return open_envelope({"id": "1", "source": "/s", "type": "t", "specversion": "1.0"} | attributes, body)
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type", "subject"])
+@pytest.mark.parametrize("value", ["a\0b", "a\r\nx-evil: 1", "\x85", "x" * 1001])
+def test_an_attribute_that_no_table_and_no_header_can_hold_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidEnvelope, match=f"^{name}: "):
+        opened(b"{}", **{name: value})
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_no_clock_of_ours_ever_shows_is_refused(time: str) -> None:
+    with pytest.raises(InvalidEnvelope, match=r"^time: .* no year of ours"):
+        opened(b"{}", time=time)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' * 300 + b"1" + b"}" * 300,
+        b'{"a":1e400}',
+        b'{"a":[{"b":-1E+999}]}',
+        b'{"a":' + b"9" * 400 + b".0}",
+        b'{"a":' + b"9" * 5_000 + b"}",
+        b'{"a":NaN}',
+        b'{"a":"\\ud800"}',
+        b'\xef\xbb\xbf{"a":1}',
+        '{"a":1}'.encode("utf-16"),
+    ],
+)
+def test_json_that_would_do_harm_further_on_is_refused_at_the_door(body: bytes) -> None:
+    with pytest.raises(InvalidEnvelope, match=r"^data: not JSON: "):
+        opened(body)
+
+
+def test_large_numbers_that_are_numbers_are_taken() -> None:
+    found = opened(b'{"a":1e308,"b":12345678901234567890123,"c":1e-999}').data
+    assert found == {"a": 1e308, "b": 12345678901234567890123, "c": 0.0}

@@ -127,3 +127,43 @@ def test_what_a_message_got_is_told_in_short() -> None:
     with pytest.raises(InvalidEnvelope) as caught:
         m.parse(Envelope("m1", m.CancelRun.type, "/s", {"run": ["x" * 5000], "by": "ada"}))
     assert len(caught.value.message) < 200
+
+
+FINISHED = next(each for each in EXAMPLES if isinstance(each, m.TaskFinished))
+REQUESTED = next(each for each in EXAMPLES if isinstance(each, m.TaskRequested))
+
+
+@pytest.mark.parametrize("attempt", ["", "../a1", "a/b", ".hidden", "a\0", "a\n", "x" * 121, "ä"])
+def test_an_attempt_whose_id_could_be_a_path_is_refused(attempt: str) -> None:
+    """Files and folders of a worker are called by it; a worker's thread once died of such a name."""
+    for message in (FINISHED, REQUESTED):
+        with pytest.raises(InvalidEnvelope, match=r"^data\.attempt: "):
+            m.parse(Envelope("m1", message.type, "/s", {**message.to_json(), "attempt": attempt}))
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"]
+)
+def test_a_time_without_a_zone_or_beyond_the_calendar_is_refused(at: str) -> None:
+    with pytest.raises(InvalidEnvelope, match=r"^data\.at: "):
+        m.parse(Envelope("m1", FINISHED.type, "/s", {**FINISHED.to_json(), "at": at}))
+
+
+@pytest.mark.parametrize("field", ["timeout", "heartbeat"])
+@pytest.mark.parametrize("value", [0, -1, 1e300, float("inf"), float("nan")])
+def test_a_task_that_would_wait_for_ever_or_never_is_refused(field: str, value: float) -> None:
+    with pytest.raises(InvalidEnvelope, match=rf"^data\.{field}: "):
+        m.parse(Envelope("m1", REQUESTED.type, "/s", {**REQUESTED.to_json(), field: value}))
+
+
+def test_a_number_that_json_has_not_is_in_no_result() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        r.Tests(duration=float("inf"))
+
+
+def test_a_key_of_somebody_elses_choice_is_told_on_one_line() -> None:
+    data = {**FINISHED.to_json(), "a\r\nX-Evil: 1" + "x" * 1000: 1}
+    with pytest.raises(InvalidEnvelope) as caught:
+        m.parse(Envelope("m1", FINISHED.type, "/s", data))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200

@@ -6,8 +6,10 @@ and https://knative.dev/docs/eventing/sources/kafka-source (records that are not
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,8 +17,9 @@ from urllib.parse import quote, unquote
 from cloudevents import exceptions, kafka
 from cloudevents.http import CloudEvent
 
-from turnout.core.envelope import Envelope, Received, encode_data, open_envelope
+from turnout.core.envelope import MAX_DATA_BYTES, Envelope, Received, Record, open_envelope
 from turnout.core.errors import InvalidEnvelope
+from turnout.core.strict_json import read_json
 
 SOURCE = "/apis/v1/namespaces/default/kafkasources/turnout"
 WRAPPED = "dev.knative.kafka.event"
@@ -48,12 +51,40 @@ def to_http(received: Received, source: str = SOURCE) -> tuple[dict[str, str], b
     return headers, body
 
 
-def from_cloud_event(event: CloudEvent) -> Envelope:
-    """The envelope that a function was called with in binary mode. Raises: InvalidEnvelope."""
-    attributes = {
-        name: unquote(str(value)) for name, value in event.get_attributes().items() if value is not None
-    }
-    return open_envelope(attributes, _body(event.get_data()))
+def from_http(headers: Mapping[str, str], body: bytes) -> Envelope:
+    """The envelope that a function was posted, in binary or in structured mode. ``headers``: of any letter case.
+
+    The body is parsed once, by us: the SDK's parser, and the functions-framework's in front of it, fail at bodies that
+    are merely hostile (deep nesting, numbers of thousands of digits) as if we had a defect. Raises: InvalidEnvelope.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    if "ce-specversion" not in named and named.get("content-type", "").lower().startswith(STRUCTURED):
+        return _from_structured(body)
+    attributes = {name[3:]: unquote(value) for name, value in named.items() if name.startswith("ce-")}
+    return open_envelope(attributes, body)
+
+
+def _from_structured(body: bytes) -> Envelope:
+    if len(body) > MAX_DATA_BYTES:
+        raise InvalidEnvelope(f"the event has {len(body)} bytes, at most {MAX_DATA_BYTES} allowed")
+    try:
+        content = read_json(body)
+    except ValueError as error:
+        raise InvalidEnvelope(f"the event is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidEnvelope(f"the event is a JSON {type(content).__name__}, expected an object")
+    return open_envelope(_attributes_of(content), _data_of(content))
+
+
+def _data_of(content: Mapping[str, Any]) -> bytes:
+    """Raises: InvalidEnvelope."""
+    packed = content.get("data_base64")
+    if packed is None:
+        return json.dumps(content.get("data")).encode()
+    try:
+        return base64.b64decode(packed, validate=True)
+    except (ValueError, TypeError) as error:
+        raise InvalidEnvelope("data_base64: not base64") from error
 
 
 def _own_event(received: Received) -> CloudEvent | None:
@@ -69,23 +100,34 @@ def _own_event(received: Received) -> CloudEvent | None:
             _keep_time(event, "ce_time" in headers)
             return event
         if headers.get("content-type", b"").startswith(STRUCTURED.encode()):
-            return _structured(message)
-    except (exceptions.GenericException, UnicodeDecodeError, AttributeError, TypeError):
+            return _structured(record)
+    except (exceptions.GenericException, InvalidEnvelope, ValueError, AttributeError, TypeError):
         return None
     return None
 
 
-def _structured(message: kafka.KafkaMessage) -> CloudEvent | None:
-    content = json.loads(message.value) if _is_json(message.value) else None
+def _structured(record: Record) -> CloudEvent | None:
+    """Raises: ValueError, InvalidEnvelope for what is none; CloudEvents' own for one that lacks something."""
+    content = read_json(record.value)
     if not isinstance(content, dict) or not {"id", "source", "type", "specversion"} <= content.keys():
         return None
-    event = kafka.from_structured(message)
-    attributes = dict(event.get_attributes())
-    attributes["datacontenttype"] = content.get("datacontenttype", "application/json")
-    data = event.get_data()
-    kept = CloudEvent(attributes, data if isinstance(data, bytes) else json.dumps(data).encode())
-    _keep_time(kept, "time" in content)
-    return kept
+    attributes = {
+        "datacontenttype": "application/json",
+        **_attributes_of(content),
+        "partitionkey": record.key,
+    }
+    event = CloudEvent(attributes, _data_of(content))
+    _keep_time(event, "time" in content)
+    return event
+
+
+def _attributes_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """Those of an event in structured mode, as text."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in content.items()
+        if name not in ("data", "data_base64") and value is not None
+    }
 
 
 def _wrapped(received: Received, source: str) -> CloudEvent:
@@ -96,7 +138,7 @@ def _wrapped(received: Received, source: str) -> CloudEvent:
         "type": WRAPPED,
         "source": f"{source}#{record.topic}",
         "subject": f"{where}#{received.offset}",
-        "time": datetime.fromtimestamp(received.timestamp, UTC).isoformat().replace("+00:00", "Z"),
+        "time": _calendar(received.timestamp).isoformat().replace("+00:00", "Z"),
     }
     if record.key:
         attributes["key"] = record.key
@@ -110,36 +152,19 @@ def _wrapped(received: Received, source: str) -> CloudEvent:
     return CloudEvent(attributes, record.value)
 
 
+def _calendar(timestamp: float) -> datetime:
+    """A producer can write any number there; one outside of all calendars is the epoch."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
 def _keep_time(event: CloudEvent, given: bool) -> None:
     """The SDK puts the present time into an event that says none; the same record must make the same event."""
     if not given:
         del event["time"]
 
 
-def _body(data: Any) -> bytes:
-    match data:
-        case None:
-            return b""
-        case bytes():
-            return data
-        case str():
-            return data.encode()
-        case dict():
-            return encode_data(data)
-        case _:
-            try:
-                return json.dumps(data).encode()
-            except (TypeError, ValueError) as error:
-                raise InvalidEnvelope(f"data: got {type(data).__name__}, expected an object") from error
-
-
 def _as_it_is(content: Any) -> Any:
     return content
-
-
-def _is_json(content: str | bytes) -> bool:
-    try:
-        json.loads(content)
-    except ValueError:
-        return False
-    return True

@@ -7,19 +7,52 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+import re
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from turnout.core.change import Change, NoChange
 from turnout.core.errors import PermanentError
 from turnout.core.model import ChangeKind
+from turnout.core.quoting import quoted
 
 GONE = "0" * 40
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened"})
 MAX_LISTED_COMMITS = 20
 """GitHub lists at most this many commits in a push: with more, the changed files are not all known."""
+MAX_URL, MAX_NAME = 2000, 200
+MAX_COMMITS = 2048
+"""Source: "Webhook events and payloads", push: the array holds at most so many."""
+MAX_PATHS, MAX_PATHS_BYTES = 3000, 200_000
+"""A message with more changed files would be too large for the bus; whoever needs them then asks git."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
+
+
+def _check_ref(ref: str) -> str:
+    """Source: git-check-ref-format(1)."""
+    if _FORBIDDEN.search(ref):
+        raise ValueError("git allows no such name of a ref")
+    return ref
+
+
+def _check_branch(name: str) -> str:
+    _check_ref(f"refs/heads/{name}")
+    return name
+
+
+def _whole(text: object) -> object:
+    """Without NUL, which no text column of PostgreSQL takes, and half surrogate pairs, which UTF-8 does not."""
+    if isinstance(text, str) and (not text.isascii() or "\0" in text):
+        return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text
+
+
+_Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+_Prose = Annotated[str, BeforeValidator(_whole)]
+_Paths = Annotated[tuple[str, ...], FailFast()]
 
 
 class _Part(BaseModel):
@@ -27,56 +60,56 @@ class _Part(BaseModel):
 
 
 class _Repository(_Part):
-    full_name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", max_length=300)
-    clone_url: str = Field(max_length=2000)
+    full_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=300)
+    clone_url: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=2000)
     default_branch: str = ""
     fork: bool = False
 
 
 class _Person(_Part):
-    login: str = ""
-    name: str | None = None
+    login: _Prose = ""
+    name: _Prose | None = None
 
 
 class _Commit(_Part):
-    id: str = ""
-    message: str = ""
+    id: _Sha | Literal[""] = ""
+    message: _Prose = ""
     author: _Person = _Person()
-    added: tuple[str, ...] = ()
-    modified: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
+    added: _Paths = ()
+    modified: _Paths = ()
+    removed: _Paths = ()
 
 
 class _Push(_Part):
-    ref: str = Field(pattern=r"^refs/", max_length=1000)
-    before: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
-    after: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    ref: Annotated[str, Field(pattern=r"^refs/", max_length=1000), AfterValidator(_check_ref)]
+    before: _Sha
+    after: _Sha
     deleted: bool = False
     forced: bool = False
-    compare: str = ""
+    compare: _Prose = ""
     head_commit: _Commit | None = None
-    commits: tuple[_Commit, ...] = ()
+    commits: Annotated[tuple[_Commit, ...], FailFast(), Field(max_length=MAX_COMMITS)] = ()
     repository: _Repository
     sender: _Person = _Person()
 
 
 class _End(_Part):
-    ref: str = Field(max_length=1000)
-    sha: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    ref: Annotated[str, Field(max_length=1000), AfterValidator(_check_branch)]
+    sha: _Sha
     repo: _Repository | None = None
 
 
 class _PullRequest(_Part):
-    number: int = Field(ge=1)
-    title: str = ""
-    html_url: str = ""
+    number: int = Field(ge=1, lt=2**31)
+    title: _Prose = ""
+    html_url: _Prose = ""
     user: _Person | None = None
     head: _End
     base: _End
 
 
 class _PullRequestEvent(_Part):
-    action: str
+    action: Annotated[str, Field(max_length=100)]
     pull_request: _PullRequest
     repository: _Repository
 
@@ -135,7 +168,7 @@ def _push(push: _Push) -> Change | NoChange:
         author=_author(push),
         title=message.split("\n", 1)[0][:200],
         message=message[:10_000],
-        url=push.compare,
+        url=push.compare[:MAX_URL],
         paths=None if tag or new or push.forced else _paths(push.commits),
     )
 
@@ -153,14 +186,17 @@ def _commit_of(push: _Push) -> str:
 
 def _author(push: _Push) -> str:
     if push.sender.login:
-        return push.sender.login
-    return (push.head_commit.author.name or "") if push.head_commit else ""
+        return push.sender.login[:MAX_NAME]
+    return (push.head_commit.author.name or "")[:MAX_NAME] if push.head_commit else ""
 
 
 def _paths(commits: tuple[_Commit, ...]) -> tuple[str, ...] | None:
     if not commits or len(commits) >= MAX_LISTED_COMMITS:
         return None
-    return tuple(sorted({path for c in commits for path in (*c.added, *c.modified, *c.removed)}))
+    paths = {path for c in commits for path in (*c.added, *c.modified, *c.removed)}
+    if len(paths) > MAX_PATHS or sum(len(path.encode()) for path in paths) > MAX_PATHS_BYTES:
+        return None
+    return tuple(sorted(paths))
 
 
 def _pull_request(event: _PullRequestEvent) -> Change | NoChange:
@@ -180,9 +216,9 @@ def _pull_request(event: _PullRequestEvent) -> Change | NoChange:
         base_branch=request.base.ref,
         number=request.number,
         fork=fork,
-        author=request.user.login if request.user else "",
+        author=request.user.login[:MAX_NAME] if request.user else "",
         title=request.title[:200],
-        url=request.html_url,
+        url=request.html_url[:MAX_URL],
         config_sha=request.base.sha if fork else "",
     )
 
@@ -205,4 +241,4 @@ def _read(model: type[_Model], payload: dict[str, Any]) -> _Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise PermanentError(f"{path}: {first['msg']}, got {str(first['input'])[:80]!r}") from error
+        raise PermanentError(f"{path}: {first['msg']}, got {quoted(first['input'])}") from error

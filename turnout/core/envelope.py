@@ -8,17 +8,22 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kaf
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from turnout.core.errors import InvalidEnvelope
+from turnout.core.strict_json import read_json
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 MAX_DATA_BYTES = 1_000_000
+MAX_ATTRIBUTE = 1000
+"""Characters of one context attribute that we read ourselves; ids are keys of tables."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REQUIRED = ("id", "source", "type", "specversion")
 _ATTRIBUTES = frozenset((*_REQUIRED, "time", "subject", "datacontenttype", "dataschema"))
 
@@ -102,7 +107,11 @@ def open_envelope(attributes: Mapping[str, str], body: bytes) -> Envelope:
         if not attributes.get(name):
             raise InvalidEnvelope(f"{name}: missing", "send a CloudEvents 1.0 message in binary mode")
     if attributes["specversion"] != SPEC_VERSION:
-        raise InvalidEnvelope(f"specversion: got {attributes['specversion']!r}, expected {SPEC_VERSION!r}")
+        raise InvalidEnvelope(
+            f"specversion: got {attributes['specversion'][:80]!r}, expected {SPEC_VERSION!r}"
+        )
+    for name in (*_REQUIRED, "time", "subject"):
+        _check(name, attributes.get(name, ""))
     if len(body) > MAX_DATA_BYTES:
         raise InvalidEnvelope(f"data: {len(body)} bytes, at most {MAX_DATA_BYTES} allowed")
     return Envelope(
@@ -116,10 +125,18 @@ def open_envelope(attributes: Mapping[str, str], body: bytes) -> Envelope:
     )
 
 
+def _check(name: str, value: str) -> None:
+    """Source: CloudEvents 1.0.2, "Type System": a String holds no control characters."""
+    if len(value) > MAX_ATTRIBUTE:
+        raise InvalidEnvelope(f"{name}: {len(value)} characters, at most {MAX_ATTRIBUTE} allowed")
+    if _CONTROL.search(value):
+        raise InvalidEnvelope(f"{name}: got {value[:80]!r} with a control character in it")
+
+
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        found = read_json(body)
+    except ValueError as error:
         raise InvalidEnvelope(f"data: not JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidEnvelope(f"data: got {type(found).__name__}, expected an object")
@@ -132,7 +149,11 @@ def _time(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidEnvelope(f"time: got {text!r}, expected RFC 3339") from error
+        raise InvalidEnvelope(f"time: got {text[:80]!r}, expected RFC 3339") from error
     if found.tzinfo is None:
         raise InvalidEnvelope(f"time: got {text!r} without a time zone")
+    try:
+        found.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidEnvelope(f"time: got {text!r}, which is in no year of ours") from error
     return found

@@ -6,17 +6,33 @@ back over ``agent.results``.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, ClassVar, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from turnout.core.change import Change
 from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.model import Runtime, Value
 from turnout.core.plan import Resources
+from turnout.core.quoting import quoted
 from turnout.core.result import FailedCase, Result, Tests
+
+LONGEST_TIMEOUT = 31 * 24 * 3600.0
+"""Seconds; a pipeline file can ask for a day less."""
+
+
+def _on_the_calendar(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no year of ours") from error
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_on_the_calendar)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,119}$")]
+"""Of a run or an attempt. Files and folders are called by it, so it can be no path."""
 
 
 class Message(Value):
@@ -42,7 +58,7 @@ class RunRequested(Message):
 
 class CancelRun(Message):
     type: ClassVar[str] = "turnout.run.cancel"
-    run: str
+    run: Id
     by: str
     reason: str = ""
 
@@ -51,23 +67,23 @@ class SupersedeRun(Message):
     """A newer run of the same concurrency group has been created."""
 
     type: ClassVar[str] = "turnout.run.supersede"
-    run: str
-    newer: str
+    run: Id
+    newer: Id
 
 
 class ReleaseRun(Message):
     """The run that this one waited for (same concurrency group) has ended."""
 
     type: ClassVar[str] = "turnout.run.release"
-    run: str
-    after: str
+    run: Id
+    after: Id
 
 
 class RerunRun(Message):
     """A new run with the same plan: ``whole``, ``failed`` (from the failed stages on) or one ``stage``."""
 
     type: ClassVar[str] = "turnout.run.rerun"
-    run: str
+    run: Id
     trigger: str
     mode: Literal["whole", "failed", "stage"]
     by: str
@@ -78,7 +94,7 @@ class Approve(Message):
     """``teams``: the teams the person belongs to, as ``@org/team``, checked by the sender of the message."""
 
     type: ClassVar[str] = "turnout.run.approve"
-    run: str
+    run: Id
     stage: str
     by: str
     teams: tuple[str, ...] = ()
@@ -87,7 +103,7 @@ class Approve(Message):
 
 class Reject(Message):
     type: ClassVar[str] = "turnout.run.reject"
-    run: str
+    run: Id
     stage: str
     by: str
     teams: tuple[str, ...] = ()
@@ -97,27 +113,27 @@ class Reject(Message):
 class FromAttempt(Message):
     """``token``: HMAC of the attempt id by the server's key. ``worker`` names the process that speaks."""
 
-    run: str
+    run: Id
     task: str
-    attempt: str
+    attempt: Id
     token: str
     worker: str = ""
 
 
 class TaskStarted(FromAttempt):
     type: ClassVar[str] = "turnout.task.started"
-    at: datetime
+    at: Instant
     sandbox: str = ""
 
 
 class TaskHeartbeat(FromAttempt):
     type: ClassVar[str] = "turnout.task.heartbeat"
-    at: datetime
+    at: Instant
 
 
 class TaskFinished(FromAttempt):
     type: ClassVar[str] = "turnout.task.finished"
-    at: datetime
+    at: Instant
     result: Result
 
 
@@ -142,13 +158,13 @@ class TaskRequested(Message):
     """
 
     type: ClassVar[str] = "turnout.task.requested"
-    run: str
+    run: Id
     project: str
     stage: str
     task: str
     agent: str
-    attempt: str
-    number: int
+    attempt: Id
+    number: Annotated[int, Field(ge=1)]
     token: str
     checkout: Checkout
     options: dict[str, Any] = Field(default_factory=dict)
@@ -159,8 +175,8 @@ class TaskRequested(Message):
     upstream: dict[str, dict[str, str]] = Field(default_factory=dict)
     previous_failed: tuple[FailedCase, ...] = ()
     previous_tests: Tests | None = None
-    timeout: float
-    heartbeat: float
+    timeout: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT)]
+    heartbeat: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT)]
     runtime: Runtime = Runtime.PROCESS
     resources: Resources = Resources()
     network: bool = False
@@ -171,10 +187,10 @@ class CancelTask(Message):
     """Stop an attempt. Goes over the same topic and key as the attempt's `TaskRequested`."""
 
     type: ClassVar[str] = "turnout.task.cancel"
-    run: str
+    run: Id
     task: str
     agent: str
-    attempt: str
+    attempt: Id
     reason: str
 
 
@@ -182,11 +198,11 @@ class LogChunk(Message):
     """``sequence`` counts the chunks of an attempt from 0; ``text`` is masked already."""
 
     type: ClassVar[str] = "turnout.log.chunk"
-    run: str
+    run: Id
     task: str
-    attempt: str
+    attempt: Id
     sequence: int
-    at: datetime
+    at: Instant
     text: str
 
 
@@ -200,7 +216,7 @@ class ReportRequested(Message):
     """
 
     type: ClassVar[str] = "turnout.report.requested"
-    run: str
+    run: Id
     version: int
     fact: str
     project: str
@@ -232,15 +248,23 @@ def parse(envelope: Envelope) -> Message:
     """
     model = _BY_TYPE.get(envelope.type)
     if model is None:
-        raise InvalidEnvelope(f"type: got {envelope.type!r}, expected one of {', '.join(sorted(_BY_TYPE))}")
+        raise InvalidEnvelope(
+            f"type: got {envelope.type[:80]!r}, expected one of {', '.join(sorted(_BY_TYPE))}"
+        )
     try:
         return model.model_validate(envelope.data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in ("data", *first["loc"]))
+        path = ".".join(_step(part) for part in ("data", *first["loc"]))
         # where a field is missing, what it "got" is the whole message, with an attempt's token perhaps
-        got = "" if first["type"] == "missing" else f", got {str(first['input'])[:80]!r}"
+        got = "" if first["type"] == "missing" else f", got {quoted(first['input'])}"
         raise InvalidEnvelope(f"{path}: {first['msg']}{got}") from error
+
+
+def _step(part: str | int) -> str:
+    """A key that somebody else chose, on one line."""
+    text = str(part)[:80]
+    return text if text.isprintable() else ascii(text)
 
 
 def wrap(message: Message, *, id: str, source: str, at: datetime, **extensions: str) -> Envelope:

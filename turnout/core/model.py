@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Value(BaseModel):
-    """A frozen value with no room for unknown keys."""
+    """A frozen value with no room for unknown keys. Its numbers are finite: JSON has no others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
     def with_(self, **changes: Any) -> Self:
         """A copy with these fields changed. The new values are trusted, not validated again."""
