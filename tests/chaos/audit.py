@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from turnout.core.model import Outcome
 from turnout.core.ports import Delivery
-from turnout.core.run import Run
+from turnout.core.run import Attempt, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Seen:
     """All that can be seen from outside once nothing moves any more.
 
     ``told``: delivery → the run ids that senders were given. ``replayed``: each run folded anew from its events.
-    ``effects``: the lines that tasks wrote, ``run stage attempt``. ``messages``: the run that each message is about, and
-    its text. ``open_attempts``: attempts that the store still waits for. ``unpublished``: records that never left.
+    ``effects``: the lines that tasks wrote, ``run stage attempt``. ``messages``: the run that each message is about,
+    and its text. ``open_attempts``: attempts that the store still waits for. ``unpublished``: records that never left.
     ``lag``: group → records it has not taken. ``left_over``: files that should be gone.
     """
 
@@ -83,15 +83,16 @@ def _runs(seen: Seen) -> Iterator[str]:
 
 def _tries(run: Run) -> str:
     return "; ".join(
-        f"{task.id}: "
-        + ", ".join(_end(each.by, each.result and each.result.reason) for each in task.attempts)
+        f"{task.id}: " + ", ".join(_end(each) for each in task.attempts)
         for _, task in run.tasks()
         if len(task.attempts) > 1 or task.outcome is not Outcome.SUCCESS
     )
 
 
-def _end(by: str, reason: str | None) -> str:
-    return f"{by or 'open'} ({reason})" if reason else by or "open"
+def _end(attempt: Attempt) -> str:
+    if attempt.result is None:
+        return "open"
+    return f"{attempt.result.outcome.value} by {attempt.by}: {attempt.result.reason}"
 
 
 def _effects(seen: Seen) -> Iterator[str]:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.audit import Seen, problems
 from tests.chaos.burst import Burst
 from tests.chaos.pushes import deliveries
-from tests.chaos.schedule import Kind, Strike
+from tests.chaos.schedule import Kind, Strike, batches
 from tests.chaos.theatre import Struck, Theatre
 from tests.e2e.system import SECRET
 from tests.waiting import wait_until
@@ -44,7 +45,6 @@ class Outcome:
     began: float
     ended: float
     struck: Sequence[Struck]
-    unused: Sequence[Strike]
     finished: Sequence[float]
     runs: int
     attempts: int
@@ -75,10 +75,9 @@ class Performance:
     def play(self) -> Outcome:
         began = time.time()
         burst = Burst(lambda: self.theatre.webhook, SECRET)
-        pushed = deliveries(self.seed, self.runs, self.theatre.repositories, DOUBLED)
-        burst.start(pushed)
+        burst.start()
         try:
-            unused = self._strike_all(burst)
+            self._strike_all(burst)
             self._until_quiet(burst)
         finally:
             burst.stop()
@@ -86,22 +85,22 @@ class Performance:
         wrong = problems(self._look(burst))
         if status != 0:
             wrong.append(f"the stack was told to stop and ended with status {status}")
-        return self._outcome(began, burst, unused, wrong)
+        return self._outcome(began, burst, wrong)
 
     # --- strikes --------------------------------------------------------------------------------
 
-    def _strike_all(self, burst: Burst) -> Sequence[Strike]:
-        """Those that there was nothing left for."""
+    def _strike_all(self, burst: Burst) -> None:
+        pushed = iter(deliveries(self.seed, self.runs, self.theatre.repositories, DOUBLED))
+        first, *others = batches(self.runs, len(self.strikes))
+        burst.send(list(islice(pushed, first)))
         under_way: list[threading.Thread] = []
-        for number, strike in enumerate(self.strikes):
-            together = number > 0 and strike.after == self.strikes[number - 1].after > 0
-            if not together:
+        for strike, share in zip(self.strikes, others, strict=True):
+            if not strike.together:
                 for each in under_way:
                     each.join()
                 under_way.clear()
-                self._until_due(strike)
-            if not burst.sending and len(self._finished()) == self.runs:
-                return self.strikes[number:]
+                self._until_moving()
+            burst.send(list(islice(pushed, share)))
             if strike.kind is Kind.FULL and not self.theatre.disk:
                 self.say(f"{strike.number:>3}  {strike.name}: left out, mounting a small disk needs root")
                 continue
@@ -111,7 +110,6 @@ class Performance:
             under_way.append(thread)
         for each in under_way:
             each.join()
-        return ()
 
     def _strike(self, strike: Strike) -> None:
         lasts = f" for {strike.lasts:g} s" if strike.lasts else ""
@@ -120,20 +118,13 @@ class Performance:
         with self._guard:
             self._struck.append(struck)
 
-    def _until_due(self, strike: Strike) -> None:
-        """Until enough runs have ended, one of them after the last strike; or none has for long."""
+    def _until_moving(self) -> None:
+        """Until a run has ended after the last strike, or none has for long."""
         since = max((each.ended for each in self._struck), default=0.0)
-        deadline = time.monotonic() + UNMOVED
-        seen = -1
-        while time.monotonic() < deadline:
-            ended = self._finished()
-            moved = strike.after == 0.0 or any(at > since for at in ended)
-            if (moved and len(ended) >= strike.after * self.runs) or len(ended) == self.runs:
-                return
-            if len(ended) != seen:
-                seen, deadline = len(ended), time.monotonic() + UNMOVED
-            threading.Event().wait(LOOK)
-        self.say(f"     nothing has ended for {UNMOVED:g} s")
+        try:
+            wait_until(lambda: any(at > since for at in self._finished()), UNMOVED, "work goes on", poll=LOOK)
+        except AssertionError:
+            self.say(f"     nothing has ended for {UNMOVED:g} s")
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -199,7 +190,7 @@ class Performance:
             left_over=_left_over(self.theatre.system.wiring.settings.home),
         )
 
-    def _outcome(self, began: float, burst: Burst, unused: Sequence[Strike], wrong: Sequence[str]) -> Outcome:
+    def _outcome(self, began: float, burst: Burst, wrong: Sequence[str]) -> Outcome:
         store = self.theatre.seen.store
         loaded: list[Any] = [store.load(row.id) for row in self._rows()]
         tasks = [task for run in loaded for _, task in run.tasks()]
@@ -208,7 +199,6 @@ class Performance:
             began=began,
             ended=max(finished, default=time.time()),
             struck=sorted(self._struck, key=lambda each: each.strike.number),
-            unused=unused,
             finished=finished,
             runs=len(loaded),
             attempts=sum(len(task.attempts) for task in tasks),

@@ -69,7 +69,7 @@ class Proxy:
 
     def reset(self) -> None:
         """Every connection ends with a reset; new ones are taken."""
-        self._do(lambda: [each.reset() for each in tuple(self._connections)])
+        self._do(self._reset_all)
 
     def stall(self) -> None:
         """Nothing passes, in either direction, on old connections and on new ones, until `flow`."""
@@ -87,13 +87,21 @@ class Proxy:
         self._latency = seconds
 
     def half_close(self) -> None:
-        self._do(lambda: [each.half_close() for each in tuple(self._connections)])
+        self._do(self._half_close_all)
 
     @property
     def connections(self) -> int:
         return len(self._connections)
 
     # --- its own thread -------------------------------------------------------------------------
+
+    def _reset_all(self) -> None:
+        for each in tuple(self._connections):
+            each.reset()
+
+    def _half_close_all(self) -> None:
+        for each in tuple(self._connections):
+            each.half_close()
 
     def _do(self, what: Callable[[], object]) -> None:
         async def done() -> None:
@@ -110,8 +118,7 @@ class Proxy:
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listening))
         self._loop.run_forever()
         server.close()
-        for each in tuple(self._connections):
-            each.reset()
+        self._reset_all()
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()

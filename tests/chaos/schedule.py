@@ -39,21 +39,21 @@ LASTS: dict[Kind, tuple[float, float]] = {
     Kind.HALF_CLOSE: (0.0, 0.0),
 }
 """Seconds, from and to."""
+AT_ONCE = 0.4
+"""The share of deliveries that come in one burst; the others come with the strikes, so that each of them meets some."""
 TOGETHER = 0.2
 """The share of strikes that come together with the one before, so that one fault meets another."""
-AT_FIRST = 0.25
-"""The share of strikes that come while deliveries still arrive; the others are spread over the work that is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """``after``: the share of the runs that must have ended before it. ``pause``: seconds that it waits then.
-    ``lasts``: seconds. ``whole``: the process with all that it started, not the process alone."""
+    """``together``: with the one before it, not when that one is over and work goes on again. ``pause``: seconds that
+    it waits then. ``lasts``: seconds. ``whole``: the process with all that it started, not the process alone."""
 
     number: int
     kind: Kind
     target: str
-    after: float
+    together: bool
     pause: float
     lasts: float
     whole: bool
@@ -80,23 +80,27 @@ def choices(kinds: Sequence[Kind] = tuple(Kind)) -> tuple[Choice, ...]:
     return tuple(found)
 
 
-def schedule(
-    seed: int, strikes: int, possible: Sequence[Choice] | None = None, *, at_first: float = AT_FIRST
-) -> tuple[Strike, ...]:
+def schedule(seed: int, strikes: int, possible: Sequence[Choice] | None = None) -> tuple[Strike, ...]:
     """Each of ``possible`` once, in an order of the seed's, before any comes again."""
     random = Random(seed)
     pool = list(possible if possible is not None else choices())
     order: list[Choice] = []
-    while len(order) < strikes:
+    while pool and len(order) < strikes:
         random.shuffle(pool)
         order += pool
-    early = round(strikes * at_first)
     found: list[Strike] = []
     for number, (kind, target) in enumerate(order[:strikes], 1):
-        after = 0.0 if number <= early else 0.9 * (number - early) / max(strikes - early, 1)
-        pause = random.uniform(0.2, 2.0)
+        together = number > 1 and random.random() < TOGETHER
+        pause = random.uniform(0.0, 0.5) if together else random.uniform(0.2, 2.0)
         lasts, whole = random.uniform(*LASTS[kind]), random.random() < 0.5
-        if found and random.random() < TOGETHER:
-            after, pause = found[-1].after, random.uniform(0.0, 0.5)
-        found.append(Strike(number, kind, target, round(after, 3), round(pause, 2), round(lasts, 1), whole))
+        found.append(Strike(number, kind, target, together, round(pause, 2), round(lasts, 1), whole))
     return tuple(found)
+
+
+def batches(count: int, strikes: int, at_once: float = AT_ONCE) -> list[int]:
+    """How many of ``count`` deliveries come at once at the beginning, and how many with each strike."""
+    if not strikes:
+        return [count]
+    first = round(count * at_once)
+    rest = count - first
+    return [first, *(rest * (n + 1) // strikes - rest * n // strikes for n in range(strikes))]

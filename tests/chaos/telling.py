@@ -39,8 +39,7 @@ def figures(outcome: Outcome) -> list[str]:
     recovered = [each for each in map(outcome.recovered, outcome.struck) if each is not None]
     lines = [
         f"{outcome.runs} runs with {outcome.attempts} attempts in {outcome.ended - outcome.began:.0f} s, "
-        f"under {len(outcome.struck)} strikes"
-        + (f" ({len(outcome.unused)} came too late)" if outcome.unused else ""),
+        f"under {len(outcome.struck)} strikes",
         f"{outcome.posts} posts: {outcome.unanswered} not accepted and sent again, "
         f"{outcome.redelivered} redelivered on top",
         f"{outcome.lost} attempts were lost and tried again; the stack fell by itself {outcome.falls} times",
