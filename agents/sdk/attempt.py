@@ -17,10 +17,11 @@ import traceback
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
+from agents.sdk import disk
 from agents.sdk.channel import Begin, Channel, Done, Logged, Stop
 from agents.sdk.environment import sandbox
 from agents.sdk.interpreter import interpreter_roots
-from agents.sdk.local_workspace import LocalWorkspace, cache_of
+from agents.sdk.local_workspace import LocalWorkspace, cache_of, limits
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
 from agents.sdk.registry import load
@@ -30,6 +31,7 @@ from turnout.adapters.mirror import Mirror, Mirrors
 from turnout.core.errors import TransientError, TurnoutError
 from turnout.core.model import Outcome
 from turnout.core.result import Result
+from turnout.runtimes.sandbox import Prepared
 
 UNWIND = 3.0  # seconds that the working thread gets to come to an end, after its tools have
 INTERRUPT = signal.SIGUSR1
@@ -53,6 +55,7 @@ class Attempt:
         self._masker = Masker(begin.secrets)
         self.stream = LogStream(self._masker, self._say, begin.log_limit, self._rouse)
         self._folder = folder_of(begin.home, begin.task.attempt)
+        self._disk = disk.Disk(disk.limit(os.environ), self._folder)
         self._worker = threading.get_ident()
         self._answering = threading.Lock()
         self._over = threading.Event()
@@ -99,12 +102,17 @@ class Attempt:
         if self._masker.unmasked:
             self.stream.line(f"too short to be masked in this log: {', '.join(self._masker.unmasked)}")
         tree, scratch, kept = (self._folder / name for name in ("checkout", "scratch", "kept"))
-        cache = cache_of(self._begin.home, task)
+        cache = cache_of(self._begin.home, task, self._folder)
         for folder in (cache, scratch, kept):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held_in = sandbox(self._begin.sandbox)
         self.stream.line(held_in.describe())
-        mirror = self._check_out(tree)
+        prepared = Prepared(held_in, limits(task), fork=True)  # gets ready during the checkout
+        try:
+            mirror = self._check_out(tree)
+        except BaseException:
+            prepared.discard()
+            raise
         workspace = LocalWorkspace(
             path=tree,
             cache=cache,
@@ -118,6 +126,7 @@ class Attempt:
             keep=self._channel.send,
             secrets=self._begin.secrets,
             shown=(mirror.objects, *interpreter_roots()),
+            disk=self._disk,
         )
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()
@@ -162,7 +171,7 @@ class Attempt:
             os._exit(1)
 
     def _turn(self) -> None:
-        until = min(self._deadline, self.stream.due() or self._deadline)
+        until = min(self._deadline, self._disk.due(), self.stream.due() or self._deadline)
         watched: list[Any] = [self._channel, self._woken]
         ready, _, _ = select.select(watched, [], [], max(0.0, until - time.monotonic()))
         if self._woken in ready:
@@ -175,6 +184,8 @@ class Attempt:
         due = self.stream.due()
         if due is not None and time.monotonic() >= due:
             self.stream.flush()
+        if time.monotonic() >= self._disk.due() and (reason := self._disk.look()):
+            self._stop("overflow", reason)
 
     def _hear(self) -> None:
         messages = self._channel.receive()
@@ -206,6 +217,9 @@ class Attempt:
                 return Result(
                     outcome=Outcome.TIMED_OUT, summary=f"timed out: {reason}", reason=f"{reason}; {hint}"
                 )
+            case "overflow":
+                hint = f"write less, or raise {disk.VARIABLE} where the agents run"
+                return Result(outcome=Outcome.FAILURE, summary=reason, reason=f"{reason}; {hint}")
             case "cancelled":
                 return Result(outcome=Outcome.CANCELLED, summary=f"cancelled: {reason}", reason=reason)
             case _:

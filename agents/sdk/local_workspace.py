@@ -7,13 +7,13 @@ import os
 import re
 import selectors
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.sdk import disk
 from agents.sdk.channel import Kept
 from agents.sdk.environment import variables
 from agents.sdk.logs import LogStream
@@ -22,8 +22,9 @@ from agents.sdk.stopping import Stopping
 from agents.sdk.workspace import AgentError, ToolRun
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.messages import TaskRequested
+from turnout.core.planned import CACHE_SWITCH
 from turnout.core.result import Artifact
-from turnout.runtimes.sandbox import Limits, Mount, RunningTool, Sandbox, SandboxSpec, start
+from turnout.runtimes.sandbox import Limits, Mount, Prepared, RunningTool, Sandbox, SandboxSpec
 from turnout.runtimes.sandbox_spec import MINIMAL_PATH
 
 MOST_PROCESSES = 4096  # of one tool, threads counted
@@ -38,17 +39,39 @@ def tool_path() -> str:
     return f"{MINIMAL_PATH}:{Path(sys.base_prefix).resolve() / 'bin'}"
 
 
-def cache_of(home: Path, task: TaskRequested) -> Path:
-    """What a fork's code left there never reaches a trusted attempt."""
+def cache_of(home: Path, task: TaskRequested, own: Path) -> Path:
+    """What a fork's code left there never reaches a trusted attempt; where nothing is to be kept, it goes with the
+    attempt's ``own`` folder."""
+    if task.env.get(CACHE_SWITCH, "").lower() == "off":
+        return own / "cache"
     name = hashlib.sha256(task.project.encode()).hexdigest()[:20]
     return home / "cache" / (name if task.trusted else f"{name}-untrusted")
+
+
+def limits(task: TaskRequested) -> Limits:
+    """Of each tool of the task."""
+    asked = task.resources
+    return Limits(
+        memory_bytes=asked.memory or None,
+        cpus=asked.cpu or None,
+        pids=MOST_PROCESSES,
+        file_bytes=disk.limit(os.environ),
+    )
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
 
 
 @dataclass(slots=True)
 class LocalWorkspace:
     """``shown``: folders besides that tools may read (the mirror's objects).
 
-    ``kept``: where artifacts wait for the worker.
+    ``kept``: where artifacts wait for the worker. ``prepared``: what the first tool is started with, if it is there.
     """
 
     path: Path
@@ -63,6 +86,8 @@ class LocalWorkspace:
     keep: Callable[[Kept], None]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     shown: tuple[Path, ...] = ()
+    prepared: Prepared | None = None
+    disk: disk.Disk | None = None
 
     def run(
         self,
@@ -78,6 +103,8 @@ class LocalWorkspace:
     ) -> ToolRun:
         """Raises: AgentError; Stopped when the attempt is to end; ToolNotStarted when the sandbox failed."""
         self.stopping.check()
+        if writable_cache and self.disk is not None:
+            self.disk.include(self.cache)
         asked = self.task.network if network is None else network
         spec = self._spec(cwd, dict(env or {}), network=asked, writable_cache=writable_cache)
         if self.sandbox.which(argv[0], spec) is None:
@@ -92,8 +119,9 @@ class LocalWorkspace:
         output = _Output(self.stream, capture=capture, quiet=quiet)
 
         def begin() -> RunningTool:
-            apart = subprocess.PIPE if capture else subprocess.STDOUT
-            return start(argv, spec, self.sandbox, stdout=subprocess.PIPE, stderr=apart)
+            prepared = self.prepared or Prepared(self.sandbox, spec.limits, fork=True)
+            self.prepared = None
+            return prepared.run(argv, spec, merged=not capture)
 
         with self.stopping.running(begin) as tool:
             timed_out = output.follow(tool, None if timeout is None else began + timeout, self.stopping.grace)
@@ -114,6 +142,12 @@ class LocalWorkspace:
         self._say_how_it_ended(ran, timeout)
         return ran
 
+    def close(self) -> None:
+        """What was prepared, and has not been needed, is not wanted any more."""
+        if self.prepared is not None:
+            self.prepared.discard()
+            self.prepared = None
+
     def which(self, program: str) -> str | None:
         return self.sandbox.which(program, self._spec(".", {}, network=False, writable_cache=False))
 
@@ -124,8 +158,13 @@ class LocalWorkspace:
         parts = name.split("/")
         if not all(re.fullmatch(r"[^/\0]{1,200}", each) and each not in (".", "..") for each in parts):
             raise AgentError(f"{name!r} cannot name an artifact", "use a relative path without `.` and `..`")
-        if _TEXTUAL.fullmatch(media_type):
+        if _TEXTUAL.fullmatch(media_type) or _is_text(content):
             content = self.masker.whole(content)
+        elif self.masker.hides(content):
+            raise AgentError(
+                f"{name} is not kept: it holds a secret, and is no text in which that could be masked",
+                "leave the secret out of it",
+            )
         waiting = self.kept / str(len(list(self.kept.iterdir())))
         waiting.write_bytes(content)
         artifact = Artifact(
@@ -139,14 +178,11 @@ class LocalWorkspace:
         return artifact
 
     def _spec(self, cwd: str, env: dict[str, str], *, network: bool, writable_cache: bool) -> SandboxSpec:
-        resources = self.task.resources
         return SandboxSpec(
             workspace=self.path,
             cwd=self._inside(cwd),
             network=network,
-            limits=Limits(
-                memory_bytes=resources.memory or None, cpus=resources.cpu or None, pids=MOST_PROCESSES
-            ),
+            limits=limits(self.task),
             mounts=(
                 Mount(self.cache, writable=writable_cache),
                 Mount(self.scratch, writable=True),

@@ -14,7 +14,8 @@ import pytest
 
 from tests.runtimes.watching import living, unique_seconds
 from tests.waiting import wait_until
-from turnout.runtimes.processes import LIBRARY, Exit, RunningTool, ToolNotStarted, start
+from turnout.runtimes.keepers import LIBRARY
+from turnout.runtimes.processes import Exit, RunningTool, ToolNotStarted, start
 from turnout.runtimes.sandbox import Limits, NoSandbox, SandboxSpec, Wrapped
 
 NONE = NoSandbox("this is a test", None)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.real import REQUIRED, require
-from turnout.runtimes.processes import LIBRARY
+from turnout.runtimes.keepers import LIBRARY
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 

@@ -18,7 +18,7 @@ import pytest
 from tests.real import require
 from tests.runtimes.watching import living, unique_seconds
 from tests.waiting import wait_until
-from turnout.runtimes.processes import LIBRARY
+from turnout.runtimes.keepers import LIBRARY
 from turnout.runtimes.sandbox import (
     Bubblewrap,
     Exit,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from turnout.runtimes import sandbox_supervisor
-from turnout.runtimes.processes import LIBRARY
+from turnout.runtimes.keepers import LIBRARY
 from turnout.runtimes.sandbox_supervisor import outcome, watch
 
 FINISHED = b'{ "child-pid": 7 }\n{ "exit-code": 1 }\n'

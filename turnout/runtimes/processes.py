@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import marshal
-import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from turnout.core.errors import TransientError
-from turnout.runtimes.cgroups import Cgroup
+from turnout.runtimes.cgroups import Cgroup, Limits
+from turnout.runtimes.keepers import Keeper, Stream, keeper
 from turnout.runtimes.sandbox_files import claim, remove_tree
-from turnout.runtimes.sandbox_spec import Sandbox, SandboxSpec, Wrapped
+from turnout.runtimes.sandbox_spec import InvalidSpec, Sandbox, SandboxSpec, Wrapped
 from turnout.runtimes.sandbox_supervisor import LENGTH
 
 if TYPE_CHECKING:
     from turnout.runtimes.sandbox_child import Plan
 
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` is imported from
-SUPERVISOR = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from turnout.runtimes.sandbox_supervisor import main; main(int(sys.argv[2]))"
-)
 
 
 class ToolNotStarted(TransientError):
@@ -61,7 +55,7 @@ class RunningTool:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: Keeper,
         control: socket.socket,
         cgroup: Cgroup | None,
         wrapped: Wrapped,
@@ -163,14 +157,94 @@ class RunningTool:
         )
 
 
+class Prepared:
+    """A keeper with a process in a control group of its own, that waits to become a tool.
+
+    Made ahead, because joining a control group takes milliseconds. ``run`` once, or ``discard``.
+    ``fork``: see `keepers`. ``stdout`` and ``stderr`` are pipes; other streams are for `start`.
+    Raises: TransientError when its control group, or a process, cannot be made.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        limits: Limits,
+        *,
+        fork: bool = False,
+        stdin: Stream = subprocess.DEVNULL,
+        stdout: Stream = subprocess.PIPE,
+        stderr: Stream = subprocess.PIPE,
+    ) -> None:
+        self.limits = limits
+        self._sandbox = sandbox
+        self._cgroup = sandbox.cgroups.create(limits) if sandbox.cgroups is not None else None
+        self._control, theirs = socket.socketpair()
+        try:
+            self._keeper = keeper(theirs, stdin, stdout, stderr, fork=fork)
+        except BaseException as error:
+            self._control.close()
+            if self._cgroup is not None:
+                self._cgroup.remove(within=0.0)
+            if isinstance(error, OSError):
+                raise TransientError(f"no process can be started: {error.strerror}") from error
+            raise
+        finally:
+            theirs.close()
+        self._tell(self._cgroup.paths if self._cgroup is not None else [])
+
+    def run(self, argv: Sequence[str], spec: SandboxSpec, *, merged: bool = False) -> RunningTool:
+        """``merged``: the tool's error output goes where its output goes. Raises: as `start`."""
+        private: Path | None = None
+        try:
+            wrapped = self._sandbox.wrap(argv, spec)
+            private = wrapped.private
+            if wrapped.limits != self.limits:
+                raise InvalidSpec("a tool's limits cannot differ from those that were prepared")
+            if wrapped.owner is not None:
+                for deep, paths in ((True, wrapped.claimed), (False, wrapped.claimed_tops)):
+                    for path in paths:
+                        claim(path, wrapped.owner, deep=deep)
+            if private is not None:
+                for folder in (private, private / "home", private / "tmp"):
+                    folder.mkdir(mode=0o700)
+            if merged and self._keeper.stderr is not None:
+                self._keeper.stderr.close()
+                self._keeper.stderr = None
+            tool = RunningTool(self._keeper, self._control, self._cgroup, wrapped)
+            self._tell(dict(_plan(wrapped, self._cgroup, merged=merged)))
+        except BaseException:
+            self.discard()
+            if private is not None:
+                remove_tree(private)
+            raise
+        return tool
+
+    def discard(self) -> None:
+        """It is not wanted any more. The keeper removes its group, and ends."""
+        self._control.close()
+        self._keeper.wait()
+        for stream in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
+            if stream is not None:
+                stream.close()
+        if self._cgroup is not None:
+            self._cgroup.remove(within=0.0)
+
+    def _tell(self, what: list[str] | dict[str, Any]) -> None:
+        content = marshal.dumps(what)
+        try:
+            self._control.sendall(len(content).to_bytes(LENGTH, "big") + content)
+        except BrokenPipeError:
+            pass  # the keeper has ended already; what it has to say is read at the end
+
+
 def start(
     argv: Sequence[str],
     spec: SandboxSpec,
     sandbox: Sandbox,
     *,
-    stdout: int | IO[bytes] | None = None,
-    stderr: int | IO[bytes] | None = None,
-    stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    stdin: Stream = subprocess.DEVNULL,
 ) -> RunningTool:
     """Start a tool in a sandbox. The streams are as `subprocess.Popen` takes them; None is ours.
 
@@ -178,41 +252,8 @@ def start(
     Raises: InvalidSpec; TransientError when its control group cannot be made; PermanentError when the
     workspace cannot be given to the user it runs as.
     """
-    wrapped = sandbox.wrap(argv, spec)
-    cgroup: Cgroup | None = None
-    ours, theirs = socket.socketpair()
-    try:
-        if wrapped.owner is not None:
-            for deep, paths in ((True, wrapped.claimed), (False, wrapped.claimed_tops)):
-                for path in paths:
-                    claim(path, wrapped.owner, deep=deep)
-        if wrapped.private is not None:
-            for folder in (wrapped.private, wrapped.private / "home", wrapped.private / "tmp"):
-                folder.mkdir(mode=0o700)
-        if sandbox.cgroups is not None:
-            cgroup = sandbox.cgroups.create(wrapped.limits)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", SUPERVISOR, str(LIBRARY), str(theirs.fileno())],
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-            cwd="/",
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C is for us; we then end the tool
-        )
-        theirs.close()
-        tool = RunningTool(process, ours, cgroup, wrapped)
-        _hand_over(ours, _plan(wrapped, cgroup))
-    except BaseException:
-        ours.close()
-        theirs.close()
-        if cgroup is not None:
-            cgroup.remove(within=0.0)
-        if wrapped.private is not None:
-            remove_tree(wrapped.private)
-        raise
-    return tool
+    prepared = Prepared(sandbox, spec.limits, stdin=stdin, stdout=stdout, stderr=stderr)
+    return prepared.run(argv, spec)
 
 
 def _everything(control: socket.socket) -> bytes:
@@ -225,7 +266,7 @@ def _everything(control: socket.socket) -> bytes:
     return bytes(said)
 
 
-def _plan(wrapped: Wrapped, cgroup: Cgroup | None) -> Plan:
+def _plan(wrapped: Wrapped, cgroup: Cgroup | None, *, merged: bool) -> Plan:
     return {
         "argv": list(wrapped.argv),
         "env": dict(wrapped.env),
@@ -237,14 +278,7 @@ def _plan(wrapped: Wrapped, cgroup: Cgroup | None) -> Plan:
         "owner": -1 if wrapped.owner is None else wrapped.owner,
         "rlimits": list(wrapped.rlimits),
         "groups": [] if cgroup is None else cgroup.paths,
+        "merged": merged,
         "network": wrapped.network,
         "private": str(wrapped.private or ""),
     }
-
-
-def _hand_over(control: socket.socket, plan: Plan) -> None:
-    content = marshal.dumps(dict(plan))
-    try:
-        control.sendall(len(content).to_bytes(LENGTH, "big") + content)
-    except BrokenPipeError:
-        pass  # the supervisor has ended already; `_read_result` says so

@@ -18,7 +18,7 @@ from typing import Literal
 
 from turnout.core.errors import PermanentError, TurnoutError
 from turnout.runtimes.cgroups import Cgroup, Cgroups, Limits, discover
-from turnout.runtimes.processes import Exit, RunningTool, ToolNotStarted, start
+from turnout.runtimes.processes import Exit, Prepared, RunningTool, ToolNotStarted, start
 from turnout.runtimes.sandbox_bubblewrap import OLDEST, Bubblewrap, look
 from turnout.runtimes.sandbox_files import remove_tree
 from turnout.runtimes.sandbox_spec import (
@@ -45,6 +45,7 @@ __all__ = [
     "Limits",
     "Mount",
     "NoSandbox",
+    "Prepared",
     "RunningTool",
     "Sandbox",
     "SandboxMissing",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import marshal
 import os
 import sys
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         owner: int  # -1: stay who we are
         rlimits: list[tuple[int, int]]
         groups: list[str]  # folders of the control group, one a hierarchy
+        merged: bool  # the tool's error output goes where its output goes
         network: str  # the program that gives it a network of its own; "" for none
         private: str  # a folder to be removed when nobody else will; "" for none
 
@@ -59,9 +61,16 @@ def prctl(option: int, value: int) -> None:
     call("prctl", option, *(ctypes.c_ulong(v) for v in (value, 0, 0, 0)))
 
 
-def become(plan: Plan, report: int, status: int, block: int) -> NoReturn:
-    """In the child: turn into the tool, or into the sandbox's launcher. ``report`` closes on success."""
+def become(groups: list[str], orders: int, report: int, status: int, block: int) -> NoReturn:
+    """In the child: join the control group, wait for the plan, turn into the tool or into the sandbox's launcher.
+
+    ``report`` closes on success.
+    """
     try:
+        join(groups)
+        plan = plan_from(orders)
+        if plan is None:
+            os._exit(125)
         prepare(plan, status, block)
     except Exception as problem:
         os.write(report, f"{problem.__class__.__name__}: {problem}".encode("utf-8", "replace"))
@@ -76,13 +85,31 @@ def become(plan: Plan, report: int, status: int, block: int) -> NoReturn:
         os._exit(127 if missing else 126)
 
 
-def prepare(plan: Plan, status: int, block: int) -> None:
-    """Order matters: join the control group and mount while we may; then become nobody; then no way back."""
+def join(groups: list[str]) -> None:
+    """Milliseconds in which we only wait: the kernel lets all its processors agree first."""
     os.setsid()
-    for folder in plan["groups"]:
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, SIGKILL)
+    for folder in groups:
         with open(f"{folder}/cgroup.procs", "w") as file:
             file.write("0")
     prefer_to_kill()
+
+
+def plan_from(orders: int) -> Plan | None:
+    """None: whoever would have sent it has ended."""
+    content = bytearray()
+    while part := os.read(orders, 65536):
+        content += part
+    os.close(orders)
+    plan: Plan | None = marshal.loads(content) if content else None  # noqa: S302 - from the process that forked us
+    return plan
+
+
+def prepare(plan: Plan, status: int, block: int) -> None:
+    """Order matters: mount while we may; then become nobody; then no way back."""
+    if plan["merged"]:
+        os.dup2(1, 2)
     if plan["staged"]:
         stage(plan["staged"])
     limit(plan["rlimits"])
@@ -93,7 +120,7 @@ def prepare(plan: Plan, status: int, block: int) -> None:
     if sys.platform == "linux":
         if not plan["fenced"]:  # bubblewrap does it for the tool, and may need its own set-user-id bit
             prctl(PR_SET_NO_NEW_PRIVS, 1)
-        prctl(PR_SET_PDEATHSIG, SIGKILL)
+        prctl(PR_SET_PDEATHSIG, SIGKILL)  # again: becoming another user took it away
     os.chdir(plan["cwd"])
     for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the tool must not inherit that
         libc.signal(number, None)
@@ -102,7 +129,7 @@ def prepare(plan: Plan, status: int, block: int) -> None:
         sources = {OPTIONS_FD: "\0".join(plan["options"]).encode() + b"\0", **plan["data"]}
         opened = {number: safe(memory_file(content)) for number, content in sources.items()}
         opened[STATUS_FD] = safe(status)
-        if block >= 0:
+        if plan["network"]:
             opened[BLOCK_FD] = safe(block)
         for number, descriptor in opened.items():
             os.dup2(descriptor, number, inheritable=True)

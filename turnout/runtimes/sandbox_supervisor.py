@@ -6,12 +6,13 @@ gone (the other end of its socket closes, also after SIGKILL). A thread that sta
 tool is tied to this process, never to a thread of ours.
 
 Started as ``python -I -S -c …`` with an empty environment, so nothing from a pipeline is ever in the
-environment of a program that runs outside the sandbox (``LD_PRELOAD`` would be code).
+environment of a program that runs outside the sandbox (``LD_PRELOAD`` would be code); or as a fork, see `keepers`.
 It imports next to nothing, and reads its plan with `marshal` (both ends are one interpreter): importing
 json or signal would cost as long as starting the sandbox.
 
-Socket, towards us: the plan, then lines ``terminate SECONDS``. From us: ``started PID``, then one of
-``exit CODE``, ``signal NUMBER``, ``failed REASON``, and before it ``left PID …`` if something could not be killed.
+Socket, towards us: the control group's folders, the plan, then lines ``terminate SECONDS``. From us: ``started PID``,
+then one of ``exit CODE``, ``signal NUMBER``, ``failed REASON``, and before it ``left PID …`` if something could not be
+killed.
 """
 
 from __future__ import annotations
@@ -53,16 +54,17 @@ def main(control: int) -> NoReturn:
     """``control``: our end of the socket."""
     os.set_inheritable(control, False)
     try:
-        supervise(control, receive_plan(control))
+        groups: list[str] = marshal.loads(receive_piece(control))  # noqa: S302 - from whoever started us
+        supervise(control, groups)
+    except EOFError:
+        pass  # nobody wants a tool any more, and there is none yet
     except Exception as problem:  # the last line of defence: the other side waits for an answer
         tell(control, f"failed {type(problem).__name__}: {problem}")
     os._exit(0)  # tearing an interpreter down takes milliseconds, and there is nothing to save
 
 
-def receive_plan(control: int) -> Plan:
-    length = int.from_bytes(receive(control, LENGTH), "big")
-    plan: Plan = marshal.loads(receive(control, length))  # noqa: S302 - from the process that started this one
-    return plan
+def receive_piece(control: int) -> bytes:
+    return receive(control, int.from_bytes(receive(control, LENGTH), "big"))
 
 
 def receive(control: int, length: int) -> bytes:
@@ -82,15 +84,29 @@ def tell(control: int, line: str) -> None:
         pass  # whoever started us is gone; that is handled where it is noticed
 
 
-def supervise(control: int, plan: Plan) -> None:
+def supervise(control: int, groups: list[str]) -> None:
+    """The child joins its control group at once: that takes milliseconds, in which the plan is made."""
     if LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the tool lets go of becomes our child, not the machine's
-    status_read, status_write = os.pipe() if plan["fenced"] else (-1, -1)
-    block_read, block_write = os.pipe() if plan["network"] else (-1, -1)
-    pid, problem = spawn(plan, status_write, block_read)
-    for descriptor in (status_write, block_read):
-        if descriptor >= 0:
-            os.close(descriptor)
+    status_read, status_write = os.pipe()
+    block_read, block_write = os.pipe()
+    pid, orders, answers = spawn(groups, status_write, block_read)
+    os.close(status_write)
+    os.close(block_read)
+    try:
+        piece = receive_piece(control)
+    except EOFError:
+        os.close(orders)
+        os.waitpid(pid, 0)
+        remove_group(groups, time.monotonic() + 1.0)
+        raise
+    plan: Plan = marshal.loads(piece)  # noqa: S302 - from whoever started us
+    problem = hand_on(piece, orders, answers)
+    if not plan["network"]:
+        os.close(block_write)
+    if not plan["fenced"]:
+        os.close(status_read)
+        status_read = -1
     if problem:
         os.waitpid(pid, 0)
         tell(control, f"failed {problem}")
@@ -128,19 +144,33 @@ def outcome(ended: int, report: bytes, *, fenced: bool) -> str:
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
-def spawn(plan: Plan, status_write: int, block_read: int) -> tuple[int, str]:
-    """Start the child; its process id, and why it could not be started ("" when it was)."""
-    read, write = os.pipe()
+def spawn(groups: list[str], status_write: int, block_read: int) -> tuple[int, int, int]:
+    """The child, which waits for its plan: its process id, where the plan goes, where it says what went wrong."""
+    orders_read, orders = os.pipe()
+    answers, answers_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(read)
-        become(plan, safe(write), status_write, block_read)
-    os.close(write)
+        os.close(orders)
+        os.close(answers)
+        become(groups, orders_read, safe(answers_write), status_write, block_read)
+    os.close(orders_read)
+    os.close(answers_write)
+    return pid, orders, answers
+
+
+def hand_on(piece: bytes, orders: int, answers: int) -> str:
+    """Give the child its plan; why it could not be started ("" when it was)."""
     problem = b""
-    while part := os.read(read, 4096):
+    try:
+        while piece:
+            piece = piece[os.write(orders, piece) :]
+    except BrokenPipeError:
+        pass  # it has failed before it had the plan, and says so
+    os.close(orders)
+    while part := os.read(answers, 4096):
         problem += part
-    os.close(read)
-    return pid, problem.decode("utf-8", "replace")
+    os.close(answers)
+    return problem.decode("utf-8", "replace")
 
 
 def open_network(plan: Plan, pid: int, status: int, block: int) -> tuple[bytes, str]:
