@@ -1,7 +1,7 @@
 """How much an attempt may write to the disk, and whether it has.
 
-There is no quota that everybody may set, so the attempt's folders are looked through while it runs: after a second, then
-as often as costs a thirtieth of the time, and at once when the file system loses more room than is left to the attempt.
+There is no quota that everybody may set, so the attempt's folders are looked through while it runs: after a second,
+then as often as costs a thirtieth of the time, and at once when the file system loses more room than is left to it.
 No single file grows over the limit at all: that the kernel sees to (RLIMIT_FSIZE). What is written between two looks
 is written.
 """

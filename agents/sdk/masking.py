@@ -1,7 +1,8 @@
 """Masks secrets in a stream of bytes, in the forms in which tools let them out, wherever the stream is cut.
 
-Forms: as it is; base64 (also URL-safe, at all three alignments, also wrapped into lines); URL-encoded; JSON-escaped;
-each line of a secret of several lines. A form shorter than `SHORTEST` characters is not looked for, because masking
+Forms: as it is; backwards; base64 (also URL-safe, at all three alignments, also wrapped into lines); base32;
+hexadecimal, also in dumps; URL-encoded; escaped for JSON, XML and HTML; quoted for a shell or as Python does; each line
+of a secret of several lines. A form shorter than `SHORTEST` characters is not looked for, because masking
 ``42`` would make every log unreadable: `Masker.unmasked` names the secrets that stay visible for that reason.
 """
 
@@ -25,7 +26,9 @@ def forms(secret: str) -> frozenset[bytes]:
         raw = text.encode("utf-8", "surrogateescape")
         if len(text) < SHORTEST:
             continue
-        found |= {raw, *_base64(raw), *_url_encoded(raw), *_json_escaped(text)}
+        found |= {raw, raw[::-1], text[::-1].encode("utf-8", "surrogateescape")}
+        found |= {*_base64(raw), *_hexadecimal(raw), *_url_encoded(raw)}
+        found |= {*_json_escaped(text), *_marked_up(text), *_quoted(text)}
     return frozenset(form for form in found if len(form) >= SHORTEST)
 
 
@@ -43,6 +46,51 @@ def _base64(raw: bytes) -> set[bytes]:
         found |= {base64.b64encode(raw[at : at + size]).rstrip(b"=") for at in range(0, len(raw), size)}
     found = {each for each in found if len(each) >= SHORTEST}
     return found | {each.translate(bytes.maketrans(b"+/", b"-_")) for each in found}
+
+
+def _hexadecimal(raw: bytes) -> set[bytes]:
+    pairs = [f"{byte:02x}" for byte in raw]
+    found = {"".join(pairs), ":".join(pairs), "".join(f"\\x{each}" for each in pairs)}
+    for line in (8, 16, 30):  # bytes in a line, or half a line, of hexdump -C, xxd and od, and xxd -p
+        for at in range(0, len(pairs), line):
+            part = pairs[at : at + line]
+            if at == 0 or len(part) >= SHORTEST:
+                twos = [first + second for first, second in zip(part[::2], [*part[1::2], ""], strict=False)]
+                found |= {"".join(part), " ".join(part), " ".join(twos)}
+    beside = {  # the text beside a dump
+        bytes(byte if 32 <= byte < 127 else ord(".") for byte in raw[at : at + 16])
+        for at in range(0, len(raw), 16)
+        if len(raw) - at >= 8
+    }
+    base32 = base64.b32encode(raw).rstrip(b"=")
+    return (
+        {each.encode() for each in found | {each.upper() for each in found}}
+        | {base32, base32.lower()}
+        | beside
+    )
+
+
+def _marked_up(text: str) -> set[bytes]:
+    """As XML and HTML have it, with the quotes as they are or escaped in one of the usual ways."""
+    plain = text.replace("&", "&amp;").replace("<", "&lt;")
+    found = {
+        each.replace('"', double).replace("'", single)
+        for each in (plain, plain.replace(">", "&gt;"))
+        for double in ('"', "&quot;", "&#34;")
+        for single in ("'", "&#39;", "&#x27;", "&apos;")
+    }
+    return {each.encode("utf-8", "surrogateescape") for each in found}
+
+
+def _quoted(text: str) -> set[bytes]:
+    ways = (
+        repr(text)[1:-1],
+        ascii(text)[1:-1],
+        text.replace("\\", "\\\\").replace("'", "\\'"),
+        text.replace("'", "'\\''"),  # bash -x
+        text.replace("'", "'\"'\"'"),  # shlex
+    )
+    return {each.encode("utf-8", "surrogateescape") for each in ways}
 
 
 def _url_encoded(raw: bytes) -> set[bytes]:
@@ -100,6 +148,10 @@ class Masker:
     def text(self, content: str) -> str:
         """A text that is no part of the stream, masked."""
         return self.whole(content.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+
+    def hides(self, content: bytes) -> bool:
+        """Whether there is a secret in it, in any form."""
+        return any(form in content for form in self._forms)
 
     def _beginning(self, text: bytes) -> int:
         """Where the earliest end of ``text`` begins that is a beginning of some form."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.sdk.dependency_cache import KEPT, digest, held
-from tests.agents.workspace import PlainWorkspace
+from agents.sdk.local_workspace import cache_of
+from tests.agents.workspace import PlainWorkspace, task
 
 
 def build(folder: Path) -> None:
@@ -120,3 +121,14 @@ def test_a_killed_process_lets_go_of_its_entry(tmp_path: Path) -> None:
 
 def test_the_borders_of_the_parts_count_in_a_key() -> None:
     assert digest(["ab", "c"]) != digest(["a", "bc"])
+
+
+def test_a_fork_has_a_cache_of_its_own_and_no_attempt_has_one_that_stays_where_it_is_switched_off(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "attempts" / "1"
+    trusted, fork = task("test"), task("test", trusted=False)
+    off = task("test", env={"TURNOUT_DEPENDENCY_CACHE": "off"})
+    assert cache_of(tmp_path, trusted, own) != cache_of(tmp_path, fork, own)
+    assert cache_of(tmp_path, trusted, own).parent == tmp_path / "cache"
+    assert cache_of(tmp_path, off, own) == own / "cache"

@@ -42,7 +42,7 @@ def test_counting_ends_where_it_is_too_much_and_nothing_hides_in_the_depth(tmp_p
     (tmp_path / "file").write_bytes(bytes(MB))
     assert used(tmp_path, 1000)[0] > 1000
     (tmp_path / "tree").mkdir()
-    nested(tmp_path / "tree", 2500)
+    nested(tmp_path / "tree", 300)
     try:
         assert used(tmp_path, 1 << 40)[0] > 1 << 40
     finally:
@@ -62,24 +62,17 @@ def test_what_was_there_before_does_not_count_in_a_folder_that_is_shared(tmp_pat
     assert disk.look() == "it wrote more than 2Mi to the disk"
 
 
-def test_an_attempt_that_fills_the_disk_is_ended(
+def test_an_attempt_that_fills_the_disk_is_ended_and_no_file_of_it_grows_over_the_limit(
     origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TURNOUT_DISK", "20Mi")
-    script = "for n in 1 2 3 4 5 6; do head -c 5M /dev/urandom > $n; done; echo written; sleep 60"
+    monkeypatch.setenv("TURNOUT_DISK", "8Mi")
+    many = "for n in 1 2 3 4 5; do head -c 2M /dev/zero > $n; done; echo written; sleep 60"
+    one = "head -c 12M /dev/zero > one || true; stat -c %s one"
     with make_bench(tmp_path, *origin) as fresh:
-        result = fresh.run("shell", task="greedy", options={"run": script})
+        greedy = fresh.run("shell", task="greedy", options={"run": many})
+        single = fresh.run("capture", task="single", options={"run": one})
         log = fresh.log("greedy")
-    assert result.outcome is Outcome.FAILURE
-    assert result.reason.startswith("it wrote more than 20Mi to the disk; write less, or raise TURNOUT_DISK")
-    assert "stopping: it wrote more than 20Mi to the disk" in log
-
-
-def test_no_single_file_grows_over_the_limit(
-    origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TURNOUT_DISK", "20Mi")
-    script = "head -c 30M /dev/zero > one || true; stat -c %s one"
-    with make_bench(tmp_path, *origin) as fresh:
-        result = fresh.run("capture", options={"run": script})
-    assert result.outputs["stdout"].strip() == str(20 * MB)
+    assert greedy.outcome is Outcome.FAILURE
+    assert greedy.reason.startswith("it wrote more than 8Mi to the disk; write less, or raise TURNOUT_DISK")
+    assert "stopping: it wrote more than 8Mi to the disk" in log
+    assert single.outputs["stdout"].strip() == str(8 * MB)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 import time
 from urllib.parse import quote, quote_plus
 
@@ -157,3 +159,40 @@ def test_a_large_log_is_masked_quickly() -> None:
     for _ in range(80):
         masker.feed(piece)
     assert time.perf_counter() - start < 5  # 5 MB
+
+
+AWKWARD = "p&ss<w>\"o'rd\\ 1/2+3é"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "xxd -p", "xxd", "hexdump -C", "od -An -tx1", "od -An -tx2 --endian=big", "base64", "base32", "rev", "jq -Rs .",
+        "python3 -c 'import sys; print(repr(sys.stdin.read()))'",
+        "python3 -c 'import sys, shlex; print(shlex.quote(sys.stdin.read()))'",
+        "python3 -c 'import sys, html; print(html.escape(sys.stdin.read()))'",
+        "python3 -c 'import sys; from xml.sax.saxutils import quoteattr; print(quoteattr(sys.stdin.read()))'",
+        "python3 -c 'import sys; print(sys.stdin.buffer.read().hex().upper())'",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", ["hunter2hunter2hunter2hunter2", AWKWARD])
+def test_what_everyday_programs_make_of_a_secret_is_masked(command: str, secret: str) -> None:
+    program = command.split()[0]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(command, shell=True, input=secret.encode(), capture_output=True, check=True)
+    out = Masker({"S": secret}).whole(done.stdout)
+    assert MASK in out
+    packed = out.replace(b" ", b"").replace(b"\n", b"")
+    raw = secret.encode()
+    for at in range(len(raw) - 9):
+        window = raw[at : at + 10]
+        for form in (window, window[::-1], window.hex().encode(), base64.b64encode(window[:9])[:-2]):
+            assert form not in packed, out
+
+
+def test_whether_something_hides_a_secret_is_known() -> None:
+    masker = Masker({"S": "hunter2hunter2"})
+    assert masker.hides(b"\x00\x01hunter2hunter2\x00")
+    assert masker.hides(base64.b64encode(b"hunter2hunter2"))
+    assert not masker.hides(b"hunter")
