@@ -103,7 +103,7 @@ def test_who_waits_for_a_function_to_come_up_ends_with_it(tmp_path: Path) -> Non
     held_open, kept = os.pipe()
     program = (
         "from turnout.stack.up import _served_alone; "
-        "_served_alone(['/bin/false'], '127.0.0.1', 1, 'http://127.0.0.1:1')(lambda: None)"
+        "_served_alone(['/bin/false'], 0, 'http://127.0.0.1:1')(lambda: None)"
     )
     part = subprocess.Popen([sys.executable, "-c", program], pass_fds=[kept], cwd=tmp_path)
     os.close(kept)
@@ -113,3 +113,24 @@ def test_who_waits_for_a_function_to_come_up_ends_with_it(tmp_path: Path) -> Non
         assert ended, "its watcher"
     finally:
         os.close(held_open)
+
+
+def test_a_function_in_a_process_of_its_own_takes_up_who_connected_before_it_was_there(
+    tmp_path: Path,
+) -> None:
+    """Its port can't be lost to others while it is started again, and nobody is refused."""
+    program = (
+        "import os, socket; assert os.environ['LISTEN_PID'] == str(os.getpid()); "
+        "assert os.environ['LISTEN_FDS'] == '1'; "
+        "client, _ = socket.socket(fileno=3).accept(); client.sendall(b'mine')"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, descriptor = listening.getsockname()[1], listening.fileno()
+        start = (
+            f"import sys; from turnout.stack.up import _served_alone; "
+            f"_served_alone([sys.executable, '-c', {program!r}], {descriptor}, 'http://127.0.0.1:1')(lambda: None)"
+        )
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as early:
+            part = subprocess.Popen([sys.executable, "-c", start], pass_fds=[descriptor], cwd=tmp_path)
+            assert early.recv(10) == b"mine"
+        assert part.wait(timeout=30) == 0

@@ -29,6 +29,7 @@ from turnout.stack.lock import StackLock
 from turnout.stack.supervisor import PR_SET_PDEATHSIG, Part, Supervisor
 
 READY_WITHIN = 30.0
+LISTEN_FD = 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     if Runtime.PROCESS in settings.runtimes:
         options = replace(options, agents=())  # the launcher starts what would be resident
     made, urls = (_separate if options.separate else _together)(settings, options)
+    door = {"TURNOUT_FUNCTION_TOKEN": settings.door_key()}
+    made = [each if each.name.startswith("agent") else replace(each, env={**each.env, **door}) for each in made]
     running = Running(
         pid=os.getpid(), urls=urls, bus=settings.kafka_bootstrap or "embedded", store=_shown(settings)
     )
@@ -119,10 +122,10 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     made: list[Part] = []
     urls: dict[str, str] = {}
     for number, name in enumerate(FUNCTIONS):
-        port = options.port + number if options.port else _free_port(options.host)
-        urls[name] = f"http://{options.host}:{port}"
+        listening = _listen(options.host, options.port + number if options.port else 0)
+        urls[name] = _base_url(*listening.getsockname()[:2])
         argv = [framework, "--target", name, "--source", str(source_of(name))]
-        made.append(Part(name, _served_alone(argv, options.host, port, urls[name]), order=2, grace=20))
+        made.append(Part(name, _served_alone(argv, listening.detach(), urls[name]), order=2, grace=20))
     topics = subscriptions(settings.runtimes)
     made.append(
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
@@ -132,12 +135,13 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     return made, urls
 
 
-def _served_alone(
-    argv: Sequence[str], host: str, port: int, url: str
-) -> Callable[[Callable[[], None]], None]:
-    """functions-framework can't say that it is ready: a watcher process of the part's own asks it.
+def _served_alone(argv: Sequence[str], listening: int, url: str) -> Callable[[Callable[[], None]], None]:
+    """``listening``: the supervisor's own socket, handed over as systemd does it: the port stays ours while the part is
+    started again, and who connects meanwhile waits instead of being refused.
 
-    The watcher ends with its part: it holds the stack's lock, and nobody else would end it.
+    functions-framework can't say that it is ready: a watcher process of the part's own asks it. The watcher ends with
+    its part: it holds the stack's lock, and nobody else would end it.
+    Source: sd_listen_fds(3); gunicorn heeds it.
     """
 
     def body(ready: Callable[[], None]) -> None:
@@ -149,7 +153,9 @@ def _served_alone(
             if status == 0:
                 ready()
             os._exit(status)
-        os.execv(argv[0], [*argv, "--host", host, "--port", str(port)])  # noqa: S606  # a list, no shell
+        os.dup2(listening, LISTEN_FD)
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(part))
+        os.execv(argv[0], list(argv))  # noqa: S606  # a list, no shell
 
     return body
 
@@ -174,12 +180,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def _shown(settings: Settings) -> str:
