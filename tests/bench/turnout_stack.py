@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -207,7 +208,8 @@ class TurnoutStack:
         assert len(runs) == pipelines, f"{len(runs)} of {pipelines} requests were taken"
         wait_until(lambda: self._ended(runs) == pipelines, 600, "all pipelines have ended", poll=0.1)
         stamps = [
-            wait_until(lambda run=run: self._stamps(run, IN_ORDER), 30, "its logs are there") for run in runs
+            wait_until(partial(self._stamps, run, IN_ORDER), 30, "the logs of a pipeline are there")
+            for run in runs
         ]
         return Burst(pipelines, began, taken, max(max(each) for each in stamps))
 
