@@ -93,3 +93,21 @@ def test_on_kafka_every_process_and_the_broker_are_killed_in_turn(tmp_path: Path
         system.make_repository()
         system.start()
         burst(system, blows(system, broker))
+
+
+@pytest.mark.timeout(200)
+def test_a_part_that_ends_while_the_home_takes_no_files_is_started_again(tmp_path: Path) -> None:
+    with System(tmp_path) as system:
+        system.make_repository()
+        stack = system.start()
+        told = system.wiring.settings.home / "stack.json"
+        kept = told.read_bytes()
+        told.unlink()
+        told.mkdir()  # nothing can take its place, as on a full disk
+        system.kill("dispatcher")
+        wait_until(lambda: "can't say what it is" in system.log.read_text(), 30, "it says so")
+        told.rmdir()
+        told.write_bytes(kept)
+        system.wait_for([system.deliver()], within=60)
+        assert system.process is not None
+        assert (system.process.pid, system.process.poll()) == (stack.pid, None)

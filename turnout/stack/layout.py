@@ -47,9 +47,14 @@ class Running:
 
 
 def write_running(home: Path, running: Running) -> None:
+    """Raises: OSError; what was said before stays then."""
     temporary = home / f".stack.json.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(running)))
-    temporary.replace(home / "stack.json")
+    try:
+        temporary.write_text(json.dumps(asdict(running)))
+        temporary.replace(home / "stack.json")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def forget_running(home: Path) -> None:

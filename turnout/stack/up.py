@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from turnout.adapters.settings import Settings
 from turnout.core.errors import PermanentError
 from turnout.core.model import Runtime
+from turnout.logging import get_logger
 from turnout.stack import parts
 from turnout.stack.layout import (
     FUNCTIONS,
@@ -27,6 +28,8 @@ from turnout.stack.layout import (
 )
 from turnout.stack.lock import StackLock
 from turnout.stack.supervisor import PR_SET_PDEATHSIG, Part, Supervisor
+
+log = get_logger()
 
 READY_WITHIN = 30.0
 LISTEN_FD = 3
@@ -67,7 +70,9 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
         options = replace(options, agents=())  # the launcher starts what would be resident
     made, urls = (_separate if options.separate else _together)(settings, options)
     door = {"TURNOUT_FUNCTION_TOKEN": settings.door_key()}
-    made = [each if each.name.startswith("agent") else replace(each, env={**each.env, **door}) for each in made]
+    made = [
+        each if each.name.startswith("agent") else replace(each, env={**each.env, **door}) for each in made
+    ]
     running = Running(
         pid=os.getpid(), urls=urls, bus=settings.kafka_bootstrap or "embedded", store=_shown(settings)
     )
@@ -75,7 +80,10 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     ready = False
 
     def changed(pids: Mapping[str, int]) -> None:
-        write_running(settings.home, replace(running, parts=pids, ready=ready))
+        try:
+            write_running(settings.home, replace(running, parts=pids, ready=ready))
+        except OSError as error:  # a full disk must not end what runs; the next change is told in full again
+            log.error("the stack can't say what it is", home=str(settings.home), reason=str(error))
 
     supervisor = Supervisor(made, changed)
     supervisor.start()
