@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,7 +106,7 @@ def test_a_part_that_ends_while_the_home_takes_no_files_is_started_again(tmp_pat
         kept = told.read_bytes()
         told.unlink()
         told.mkdir()  # nothing can take its place, as on a full disk
-        system.kill("dispatcher")
+        os.kill(stack.parts["dispatcher"], signal.SIGKILL)
         wait_until(lambda: "can't say what it is" in system.log.read_text(), 30, "it says so")
         told.rmdir()
         told.write_bytes(kept)
