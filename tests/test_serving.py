@@ -134,3 +134,17 @@ def test_before_the_store_has_its_tables_everything_waits(monkeypatch: pytest.Mo
     answer = called(client(name, monkeypatch, TURNOUT_WEBHOOK_SECRET="k"), name)
     assert answer.status_code == 503
     wiring.wiring().store.close()
+
+
+@pytest.mark.parametrize("name", [each for each in FUNCTIONS if each != "webhook"])
+def test_where_a_token_is_set_only_who_shows_it_gets_in(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("open sesame\n")
+    function = client(name, monkeypatch, TURNOUT_FUNCTION_TOKEN_FILE=str(tmp_path / "token"))
+    for wrong in ({}, {"authorization": "Bearer open"}, {"authorization": "open sesame"}):
+        answer = function.post("/", headers={**CE, **wrong}, json={})
+        assert (answer.status_code, answer.text) == (403, "only Turnout itself is served here\n")
+    assert (
+        function.post("/", headers=CE | {"authorization": "Bearer open sesame"}, json={}).status_code != 403
+    )

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import hmac
 import io
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import lru_cache, wraps
+from pathlib import Path
 
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
@@ -38,12 +41,31 @@ def answering(handle: Callable[[Envelope], object]) -> Callable[[Request], Respo
     def function(request: Request) -> Response:
         if request.method != "POST":
             return _text(405, f"{request.method} is not served here: POST a CloudEvent", Allow="POST")
+        admit(request)
         about = {"type": request.headers.get("ce-type", ""), "id": request.headers.get("ce-id", "")}
         with honest_answer(**about):
             handle(from_http(dict(request.headers), _event(request)))
         return Response("OK", 200, mimetype="text/plain")
 
     return function
+
+
+def admit(request: Request) -> None:
+    """Where a token is set, only who shows it gets in: on one machine others can reach the functions' port, too.
+
+    The dispatcher is told 403 like anybody, and tries again: it is no fault of the message. Raises: HTTPException.
+    """
+    names = ("TURNOUT_FUNCTION_TOKEN", "TURNOUT_FUNCTION_TOKEN_FILE")
+    expected = _token(*(os.environ.get(name, "") for name in names))
+    given = request.headers.get("authorization", "").encode("utf-8", "replace")
+    if expected and not hmac.compare_digest(given, f"Bearer {expected}".encode()):
+        log.warning("a caller without the token", path=request.path)
+        raise HTTPException(response=_text(403, "only Turnout itself is served here"))
+
+
+@lru_cache(maxsize=1)
+def _token(given: str, file: str) -> str:
+    return Path(file).read_text().strip() if file else given
 
 
 def _event(request: Request) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functions_framework
 from flask import Request
 
-from turnout.serving import honest_answer
+from turnout.serving import admit, honest_answer
 from turnout.wiring import wiring
 
 
 @functions_framework.http
-def sweeper(_request: Request) -> dict[str, int]:
+def sweeper(request: Request) -> dict[str, int]:
+    admit(request)
     with honest_answer():
         return wiring().sweeper.sweep()

@@ -24,10 +24,15 @@ def test_success_is_done(status: int) -> None:
     assert judge(Answered(status), 0, PATIENCE) == Delivered()
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 409, 413, 422])
+@pytest.mark.parametrize("status", [301, 400, 404, 409, 413, 422])
 def test_a_refusal_is_given_up_at_once_with_its_status(status: int) -> None:
     verdict = judge(Answered(status, text="no such thing"), 0, PATIENCE)
     assert verdict == GiveUp(f"answered {status}: no such thing", status)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_message_is_not_to_blame_for_who_delivers_it(status: int) -> None:
+    assert judge(Answered(status), 9, PATIENCE) == TryAgain(f"answered {status}", counts=False)
 
 
 @pytest.mark.parametrize("reply", [Answered(500), Answered(502), Answered(408), Unanswered("read timed out")])

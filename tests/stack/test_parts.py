@@ -100,7 +100,8 @@ def test_the_sweeper_is_called_now_and_then_also_after_it_did_not_answer(
     monkeypatch.setattr(parts, "SWEEP_EVERY", 0.01)
     stopped, answers = threading.Event(), iter([503, 200])
     with Function(lambda _: Say(next(answers, 200))) as sweeper:
-        calling = threading.Thread(target=parts._sweep, args=(sweeper.url, stopped))
+        shown = {"authorization": "Bearer t"}
+        calling = threading.Thread(target=parts._sweep, args=(sweeper.url, stopped, shown))
         calling.start()
         wait_until(lambda: len(sweeper.requests) >= 3, 10, "three calls")
         stopped.set()

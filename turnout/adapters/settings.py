@@ -5,6 +5,8 @@ Any secret may also be given as a file: ``TURNOUT_WEBHOOK_SECRET_FILE`` instead 
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 import sys
@@ -31,7 +33,7 @@ class Settings(Value):
     """One field a variable: ``TURNOUT_`` and the field's name in capitals. Durations are in seconds."""
 
     home: Path = Field(description="where state is kept")
-    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite under the home")
+    database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty: SQLite under the home")
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives a power cut")
     kafka_bootstrap: str = Field("", description="HOST:PORT,…; empty: the embedded log")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -50,6 +52,11 @@ class Settings(Value):
     )
     server_key: SecretStr = Field(
         SecretStr(""), description="signs attempt tokens; empty: made once under the home"
+    )
+    function_token: SecretStr = Field(
+        SecretStr(""),
+        description="bearer token that functions ask the dispatcher and the scheduler for; empty: `turnout up` derives "
+        "one, functions served otherwise ask for none (in the cloud the platform does)",
     )
     projects: str = Field("", description="folder of project files; empty: `projects` under the home")
     console_url: str = Field("", description="base URL for links in reports")
@@ -117,6 +124,11 @@ class Settings(Value):
             cancel_grace=self.cancel_grace,
         )
 
+    def door_key(self) -> str:
+        """What opens the functions of one machine to each other, and to nobody else there."""
+        given = self.function_token.get_secret_value()
+        return given or hmac.new(self.key(), b"functions", hashlib.sha256).hexdigest()
+
     def key(self) -> bytes:
         """The server's key, made and kept under the home (mode 0600) where none is set."""
         if self.server_key.get_secret_value():
@@ -149,7 +161,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         for each in error.errors(include_url=False):
             name = str(each["loc"][0])
-            got = "" if "secret" in name or "password" in name else f", got {each['input']!r}"
+            got = "" if _secret(name) else f", got {each['input']!r}"
             wrong.append(f"{PREFIX}{name.upper()}: {each['msg']}{got}")
     if found is not None and found.lease < 2 * found.heartbeat:
         wrong.append(
@@ -161,6 +173,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "settings: " + "; ".join(wrong), "see `turnout settings` for what each one means"
         )
     return found
+
+
+def _secret(name: str) -> bool:
+    """Whether what is given there is not to be shown."""
+    field = Settings.model_fields[name]
+    return field.annotation is SecretStr or not field.repr
 
 
 def _kept_key(path: Path) -> bytes:

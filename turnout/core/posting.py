@@ -18,6 +18,8 @@ from turnout.core.envelope import Received
 
 TOO_EARLY = 425
 TIMED_OUT = 408
+NOT_ADMITTED = (401, 403)
+"""The caller is not known, or may not: no fault of the message, and mended elsewhere."""
 TOO_MANY = 429
 UNAVAILABLE = 503
 
@@ -112,7 +114,7 @@ def judge(reply: Reply, counted: int, patience: Patience) -> Verdict:
     match reply:
         case Answered(status=status) if 200 <= status < 300:
             return Delivered()
-        case Answered(status=status, retry_after=after) if status in (TOO_MANY, UNAVAILABLE):
+        case Answered(status=status, retry_after=after) if status in (TOO_MANY, UNAVAILABLE, *NOT_ADMITTED):
             return TryAgain(_said(reply), counts=False, after=after)
         case Answered(status=status, retry_after=after) if status >= 500 or status in (TIMED_OUT, TOO_EARLY):
             return _failed(_said(reply), status, after, counted, patience)

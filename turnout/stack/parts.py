@@ -88,13 +88,18 @@ def run_functions(descriptor: int, ready: Ready, app: Callable[[], WSGIApplicati
 
 def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence[str]], ready: Ready) -> None:
     """Topics to functions until SIGTERM, and the sweeper called now and then."""
+    from turnout.adapters.http_poster import HttpPoster
     from turnout.dispatcher import Dispatcher, Route
     from turnout.wiring import wiring
 
+    token = wiring().settings.function_token.get_secret_value()
+    shown = {"authorization": f"Bearer {token}"} if token else {}
     routes = [Route(topic, urls[name]) for name, topics in subscriptions.items() for topic in topics]
-    dispatcher = Dispatcher(wiring().bus, "functions", routes, member="dispatcher")
+    poster = HttpPoster(wiring().clock, lambda _: shown)
+    dispatcher = Dispatcher(wiring().bus, "functions", routes, member="dispatcher", poster=poster)
     stopped = _on_stop(dispatcher.stop)
-    timer = threading.Thread(target=_sweep, args=(urls["sweeper"], stopped), name="sweep", daemon=True)
+    swept = (urls["sweeper"], stopped, shown)
+    timer = threading.Thread(target=_sweep, args=swept, name="sweep", daemon=True)
     timer.start()
     ready()
     _until_broker(wiring().bus.ensure_topics, stopped)
@@ -102,10 +107,10 @@ def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence
     timer.join(timeout=5)
 
 
-def _sweep(url: str, stopped: threading.Event) -> None:
+def _sweep(url: str, stopped: threading.Event, shown: Mapping[str, str]) -> None:
     import httpx
 
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=60, headers=shown) as client:
         while not stopped.wait(SWEEP_EVERY):
             try:
                 client.post(url).raise_for_status()
