@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents.sdk.package_json import read_package_json
 from agents.sdk.python_project import read_ini, read_toml
+from agents.sdk.toolchain import written_by
 
 _SKIPPED = {"node_modules", "build", "dist", "venv", "__pycache__", "vendor", "third_party"}
 _NOT_SOURCES = {"tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "bench"}
@@ -16,6 +17,7 @@ ESLINT_FLAT = tuple(f"eslint.config.{ending}" for ending in ("js", "mjs", "cjs",
 ESLINT_OLD = (".eslintrc", *(f".eslintrc.{ending}" for ending in ("js", "cjs", "yaml", "yml", "json")))
 
 
+@written_by("the project's configuration")
 def linters(root: Path) -> list[str]:
     """Ruff where it is configured; Pylint where it is, and for Python that nothing else checks; ESLint for a project
     with a package.json and something to check.

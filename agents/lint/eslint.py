@@ -14,7 +14,7 @@ from agents.lint.discovery import eslint_config
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import read_package_json
 from agents.sdk.sarif import ToolFindings
-from agents.sdk.toolchain import put, read_json
+from agents.sdk.toolchain import put, read_json, written_by
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -86,6 +86,7 @@ def _recommended(workspace: Workspace, asked: Asked, node: NodeEnv, major: int) 
     return ["--config", str(path)]
 
 
+@written_by("eslint's report")
 def read(report: Path, asked: Asked) -> tuple[tuple[Finding, ...], int]:
     """Findings and the number of files that were checked. Raises: AgentError when there is no report to read."""
     content: list[dict[str, Any]] = read_json(report.parent, report.name)

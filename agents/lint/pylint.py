@@ -14,7 +14,7 @@ from agents.lint.discovery import python_sources
 from agents.sdk.python_env import python_env
 from agents.sdk.python_project import read_python_project
 from agents.sdk.sarif import ToolFindings
-from agents.sdk.toolchain import read_json
+from agents.sdk.toolchain import read_json, written_by
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -73,6 +73,7 @@ def run_pylint(workspace: Workspace, asked: Asked) -> ToolFindings:
     )
 
 
+@written_by("pylint's report")
 def read(report: Path, cwd: str) -> tuple[Finding, ...]:
     """Raises: AgentError when there is no report to read."""
     messages: Sequence[dict[str, Any]] = read_json(report.parent, report.name)

@@ -12,7 +12,7 @@ from agents.lint.asked import Asked, inside
 from agents.sdk.python_env import python_env
 from agents.sdk.python_project import read_python_project
 from agents.sdk.sarif import ToolFindings
-from agents.sdk.toolchain import read_json
+from agents.sdk.toolchain import read_json, written_by
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.result import Finding
 
@@ -57,6 +57,7 @@ def _pinned(constraints: tuple[str, ...]) -> str:
     return next((each.removeprefix("ruff==") for each in constraints if each.startswith("ruff==")), "")
 
 
+@written_by("ruff's report")
 def read(report: Path, asked: Asked) -> list[tuple[Finding, str]]:
     """Findings, each with its rule's page. Raises: AgentError when there is no report to read."""
     content: list[dict[str, Any]] = read_json(report.parent, report.name)

@@ -93,6 +93,10 @@ def _artifacts(options: ScriptOptions, workspace: Workspace) -> tuple[tuple[Arti
         except AgentError as error:
             problems.append(f"artifacts: {error}")
             continue
-        if content is not None:
+        if content is None:
+            continue
+        try:
             kept.append(workspace.artifact(name, content, media_type))
+        except AgentError as error:
+            problems.append(f"artifacts: {error}")
     return tuple(kept), problems

@@ -63,6 +63,8 @@ def _check(name: str, value: str, number: int) -> None:
     if not NAME.fullmatch(name):
         said = f"outputs: line {number}: {name[:60]!r} is no name: letters, digits and _, no digit first"
         raise AgentError(said, _HINT)
+    if "\0" in value:
+        raise AgentError(f"outputs: {name} has a NUL in it, which no variable can hold", "encode it")
     if len(value.encode()) > LONGEST:
         raise AgentError(
             f"outputs: {name} has {len(value.encode())} bytes, at most {LONGEST} are taken",

@@ -25,7 +25,7 @@ class GitCredential(Value):
 
 
 class Begin(Value):
-    """Worker to attempt, once, first. ``secrets``: name to value, only those that the task names.
+    """Worker to attempt, first. ``secrets``: name to value, only those that the task names.
 
     ``sandbox``: ``auto``, ``require`` or ``none``. ``grace``: seconds between SIGTERM and SIGKILL.
     ``log_limit``: characters of log that are kept. ``fetch_again``: seconds between tries while the remote is away.
@@ -67,10 +67,11 @@ class Kept(Value):
 
 
 class Done(Value):
-    """Attempt to worker, once, last."""
+    """Attempt to worker, once, last. ``stays``: the process can take another attempt of the same project and trust."""
 
     kind: Literal["done"] = "done"
     result: Result
+    stays: bool = False
 
 
 type_of = TypeAdapter[Begin | Stop | Logged | Kept | Done](
@@ -89,9 +90,10 @@ class Lines:
         self._rest += piece
         if len(self._rest) > MAX_LINE:
             raise ValueError(f"a message of more than {MAX_LINE} bytes")
-        *whole, rest = bytes(self._rest).split(b"\n") if b"\n" in piece else [bytes(self._rest)]
-        self._rest = bytearray(rest)
-        return [type_of.validate_json(line) for line in whole]
+        if b"\n" not in piece:
+            return []  # what is gathered so far is looked at once, when its end is there
+        *whole, self._rest = self._rest.split(b"\n")
+        return [type_of.validate_json(bytes(line)) for line in whole]
 
 
 class Channel:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as xml
 
 MEDIA_TYPE = "application/xml"
 
+MAX_DURATION = 1e9  # seconds
 LONGEST = 20_000
 """Characters kept of a case's details."""
 
@@ -46,6 +47,14 @@ class Case:
     duration: float = 0.0
     message: str = ""
     details: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises: TypeError for what a report has instead of text, or for a time that is none."""
+        for name in ("id", "name", "suite", "file", "message", "details"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"a case's {name} is a {type(getattr(self, name)).__name__}, expected text")
+        if not -MAX_DURATION <= self.duration <= MAX_DURATION:
+            raise TypeError(f"a case's duration is {self.duration!r}")
 
 
 def render(suites: Sequence[tuple[str, Sequence[Case]]]) -> bytes:

@@ -23,13 +23,21 @@ def forms(secret: str) -> frozenset[bytes]:
     """Everything that is to be masked because of one secret."""
     found: set[bytes] = set()
     for text in {secret, secret.strip(), *_lines(secret)}:
-        raw = text.encode("utf-8", "surrogateescape")
+        raw = _raw(text)
         if len(text) < SHORTEST:
             continue
-        found |= {raw, raw[::-1], text[::-1].encode("utf-8", "surrogateescape")}
+        found |= {raw, raw[::-1], _raw(text[::-1])}
         found |= {*_base64(raw), *_hexadecimal(raw), *_url_encoded(raw)}
         found |= {*_json_escaped(text), *_marked_up(text), *_quoted(text)}
     return frozenset(form for form in found if len(form) >= SHORTEST)
+
+
+def _raw(text: str) -> bytes:
+    """As it was in a file or a variable; half surrogate pairs that no decoder of ours has made are replaced."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _lines(secret: str) -> list[str]:
@@ -79,7 +87,7 @@ def _marked_up(text: str) -> set[bytes]:
         for double in ('"', "&quot;", "&#34;")
         for single in ("'", "&#39;", "&#x27;", "&apos;")
     }
-    return {each.encode("utf-8", "surrogateescape") for each in found}
+    return {_raw(each) for each in found}
 
 
 def _quoted(text: str) -> set[bytes]:
@@ -90,7 +98,7 @@ def _quoted(text: str) -> set[bytes]:
         text.replace("'", "'\\''"),  # bash -x
         text.replace("'", "'\"'\"'"),  # shlex
     )
-    return {each.encode("utf-8", "surrogateescape") for each in ways}
+    return {_raw(each) for each in ways}
 
 
 def _url_encoded(raw: bytes) -> set[bytes]:
@@ -103,7 +111,7 @@ def _json_escaped(text: str) -> set[bytes]:
     found: set[bytes] = set()
     for ascii_only in (True, False):
         escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        found |= {each.encode("utf-8", "surrogateescape") for each in (escaped, escaped.replace("/", "\\/"))}
+        found |= {_raw(each) for each in (escaped, escaped.replace("/", "\\/"))}
     return found
 
 
@@ -147,7 +155,7 @@ class Masker:
 
     def text(self, content: str) -> str:
         """A text that is no part of the stream, masked."""
-        return self.whole(content.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+        return self.whole(_raw(content)).decode("utf-8", "replace")
 
     def hides(self, content: bytes) -> bool:
         """Whether there is a secret in it, in any form."""

@@ -34,7 +34,7 @@ def read_package_json(root: Path) -> PackageJson | None:
         return None
     try:
         content = json.loads(text.decode("utf-8-sig"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise AgentError(f"package.json cannot be read: {error}", "correct it and push again") from error
     if not isinstance(content, dict):
         raise AgentError("package.json is no JSON object", "correct it and push again")

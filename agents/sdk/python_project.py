@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents.sdk.inside import read_inside
+from agents.sdk.toolchain import written_by
 from agents.sdk.workspace import AgentError
 
 Purpose = Literal["test", "lint"]
@@ -62,8 +63,9 @@ class PythonProject:
     pyproject: Mapping[str, Any] = field(default_factory=dict)
 
 
+@written_by("the project's configuration")
 def read_python_project(root: Path, purpose: Purpose) -> PythonProject:
-    """Raises: AgentError when pyproject.toml cannot be read."""
+    """Raises: AgentError when a file of the project cannot be read, or says something else than it should."""
     pyproject = read_toml(root / "pyproject.toml")
     setup = read_ini(root / "setup.cfg")
     project = _table(pyproject, "project")
@@ -114,7 +116,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and any depth
         raise AgentError(f"{path.name} cannot be read: {error}", "correct it and push again") from error
 
 

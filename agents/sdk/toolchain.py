@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from agents.sdk.inside import read_inside
 from agents.sdk.local_workspace import tool_path
 from agents.sdk.workspace import AgentError, Workspace
+from turnout.core.strict_json import read_json as read_strictly
 from turnout.runtimes.sandbox_files import remove_tree
+
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
+
+_HALF_PAIR = re.compile(
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+_WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def path_with(*folders: Path) -> str:
@@ -47,13 +57,33 @@ def project_root(workspace: Workspace, folder: str) -> Path:
     return root
 
 
+def written_by(who: str) -> Callable[[Callable[_Given, _Found]], Callable[_Given, _Found]]:
+    """For a function that reads what others wrote, in whatever shape: where it fails, that is no defect of ours.
+
+    ``who``: what it reads, for people. Raises: AgentError from then on.
+    """
+
+    def decorate(read: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+        @wraps(read)
+        def reading(*args: _Given.args, **kwargs: _Given.kwargs) -> _Found:
+            try:
+                return read(*args, **kwargs)
+            except _WRONG_SHAPE as error:
+                said = f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
+                raise AgentError(f"{who} cannot be read ({said})", "see the log for its words") from error
+
+        return reading
+
+    return decorate
+
+
 def read_json(folder: Path, name: str) -> Any:
     """A report that a tool has left; None where there is none that is JSON. Never a file outside ``folder``."""
     content = read_inside(folder, name)
     if content is None:
         return None
     try:
-        return json.loads(content)
+        return _parsed(content)
     except ValueError:
         return None
 
@@ -65,10 +95,22 @@ def read_json_lines(folder: Path, name: str) -> Iterator[dict[str, Any]] | None:
 
 
 def _objects(content: bytes) -> Iterator[dict[str, Any]]:
-    for line in content.decode("utf-8", errors="replace").split("\n"):
+    for line in content.split(b"\n"):
         try:
-            value = json.loads(line)
+            value = _parsed(line)
         except ValueError:
             return
         if isinstance(value, dict):
             yield value
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON, strictly first; with what tools get wrong in good faith (half surrogate pairs, bad UTF-8) put right.
+
+    Raises: ValueError.
+    """
+    try:
+        return read_strictly(content)
+    except ValueError:
+        text = content.decode("utf-8", "replace").removeprefix("\ufeff")
+        return read_strictly(_HALF_PAIR.sub(lambda found: found[1] or "\\ufffd", text).encode())

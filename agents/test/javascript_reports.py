@@ -12,6 +12,7 @@ from agents.sdk import toolchain
 from agents.sdk.junit import Case, Status, one_line, plain
 
 
+@toolchain.written_by("the runner's report")
 def read_json(folder: Path, root: Path) -> tuple[Case, ...] | None:
     """Jest's ``--json``, which Vitest writes as well."""
     content = toolchain.read_json(folder, "report.json")
@@ -60,6 +61,7 @@ def _told(message: str) -> str:
     return one_line("\n".join(lines) or message)
 
 
+@toolchain.written_by("mocha's report")
 def read_mocha(folder: Path, root: Path) -> tuple[Case, ...] | None:
     found: dict[int, Case] = {}
     lines = toolchain.read_json_lines(folder, "report.jsonl")
@@ -85,6 +87,7 @@ def read_mocha(folder: Path, root: Path) -> tuple[Case, ...] | None:
     return tuple(found.values())
 
 
+@toolchain.written_by("node's report")
 def read_node(folder: Path, root: Path) -> tuple[Case, ...] | None:
     """Node.js counts a test that has subtests as one more test; a suite (``describe``) is none."""
     lines = toolchain.read_json_lines(folder, "report.jsonl")

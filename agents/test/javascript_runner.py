@@ -8,7 +8,7 @@ from pathlib import Path
 from agents.sdk.junit import Case, Status
 from agents.sdk.node_env import NodeEnv, node_env
 from agents.sdk.package_json import PackageJson, read_package_json
-from agents.sdk.toolchain import open_folder, read_json
+from agents.sdk.toolchain import open_folder, read_json, written_by
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from agents.test.dialects import DIALECTS, Dialect, in_script
 from agents.test.npm_script import Command, Unclear, is_placeholder, read_script
@@ -159,7 +159,7 @@ class _Session:
         report = {"TURNOUT_TEST_REPORT": str(folder / "report.jsonl")}
         ran = self._workspace.run(argv, cwd=asked.cwd, env={**self._node.env, **report})
         cases = dialect.read(folder, asked.root)
-        return judge(ran, cases, _lines(folder), dialect, asked)
+        return judge(ran, cases, read_lines(folder), dialect, asked)
 
 
 def judge(
@@ -184,7 +184,8 @@ def judge(
     return Report(dialect.name, found or (), lines=lines, failure=failure, error=error, exit_code=ran.code)
 
 
-def _lines(folder: Path) -> Lines | None:
+@written_by("the coverage report")
+def read_lines(folder: Path) -> Lines | None:
     """From Istanbul's ``json-summary``, which c8 and the runners' own coverage write."""
     content = read_json(folder, "coverage/coverage-summary.json")
     if not isinstance(content, dict):

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 RUNNERS = {
     "jest": "jest", "jest.js": "jest", "mocha": "mocha", "_mocha": "mocha", "mocha.js": "mocha",
     "vitest": "vitest", "vitest.mjs": "vitest",
 }  # fmt: skip
 """The last part of a word of a command, and which runner it starts."""
+
+MOST = 100
+"""Commands; scripts that call each other twice over come to any number of them."""
 
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
 _LINTERS = {"eslint", "standard", "xo", "prettier", "jshint", "jscs", "tslint", "biome", "semistandard", "depcheck",
@@ -41,7 +45,10 @@ def read_script(scripts: Mapping[str, str], name: str = "test") -> tuple[Command
 
     Raises: Unclear.
     """
-    return tuple(_expand(scripts, name, ()))
+    found = tuple(islice(_expand(scripts, name, ()), MOST + 1))
+    if len(found) > MOST:
+        raise Unclear(f"{name} comes to more than {MOST} commands")
+    return found
 
 
 def is_placeholder(scripts: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from agents.sdk.junit import Case, Status, one_line
 from agents.sdk.python_env import PythonEnv, python_env
 from agents.sdk.python_project import PythonProject, read_ini, read_python_project, read_toml
-from agents.sdk.toolchain import open_folder, read_json, read_json_lines
+from agents.sdk.toolchain import open_folder, read_json, read_json_lines, written_by
 from agents.sdk.workspace import ToolRun, Workspace
 from agents.test import pytest_report
 from agents.test.report import Asked, Lines, Report, ended_by_signal
@@ -77,7 +77,7 @@ def _run(workspace: Workspace, asked: Asked, project: PythonProject, python: Pyt
     )
     versions = {"pytest": python.has("pytest") or "", "python": python.version}
     read = read_json_lines(folder, "report.jsonl") or ()
-    return judge(ran, cases(read), versions, _lines(folder), asked)
+    return judge(ran, cases(read), versions, read_lines(folder), asked)
 
 
 def judge(
@@ -118,6 +118,7 @@ def judge(
     return Report("pytest", found, tools, lines, failure, error, exit_code=ran.code)
 
 
+@written_by("pytest's report")
 def cases(lines: Iterable[Mapping[str, Any]]) -> tuple[Case, ...]:
     """One case a node id; the worst of its phases (setup, call, teardown, subtests) is its status.
 
@@ -199,7 +200,8 @@ def _sources(root: Path, project: PythonProject) -> list[str]:
     return [f"--cov={name}" for name in found] or ["--cov=."]
 
 
-def _lines(folder: Path) -> Lines | None:
+@written_by("the coverage report")
+def read_lines(folder: Path) -> Lines | None:
     content = read_json(folder, "coverage.json")
     if not isinstance(content, dict):
         return None
@@ -207,6 +209,7 @@ def _lines(folder: Path) -> Lines | None:
     return Lines(int(totals["covered_lines"]), int(totals["num_statements"]))
 
 
+@written_by("the project's configuration")
 def has_pytest_tests(root: Path) -> bool:
     """A configuration of pytest, or a file that it would collect."""
     if (root / "pytest.ini").exists() or "pytest" in read_toml(root / "pyproject.toml").get("tool", {}):

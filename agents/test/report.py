@@ -10,6 +10,8 @@ from agents.sdk.junit import Case
 from agents.sdk.workspace import ToolRun
 from agents.test.options import SuiteOptions
 
+MAX_LINES = 10**12
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -37,10 +39,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of code, and how many of them ran."""
+    """Lines of code, and how many of them ran. Raises: ValueError for more than there are."""
 
     covered: int
     total: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.covered <= self.total <= MAX_LINES:
+            raise ValueError(f"{self.covered:.9g} of {self.total:.9g} lines are covered")
 
 
 @dataclass(frozen=True, slots=True)
