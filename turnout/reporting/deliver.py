@@ -11,7 +11,7 @@ from turnout.core.errors import PermanentError, TransientError
 from turnout.core.messages import ReportRequested
 from turnout.core.ports import Clock
 from turnout.reporting.current import Report, read
-from turnout.reporting.ledger import FAILED, SENT, SKIPPED, Ledger, Reports
+from turnout.reporting.ledger import SENT, SKIPPED, Ledger, Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,6 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
     try:
         told = channel.tell(current, ledger)
     except Exception as error:
-        ledger.record(message.fact, FAILED, str(error)[:500], message.version)
+        ledger.note_failure(message.fact, str(error)[:500], message.version)
         raise
     ledger.record(message.fact, told.status, told.reference[:500], message.version)

@@ -141,6 +141,10 @@ class Ledger:
     def record(self, fact: str, status: str, reference: str, version: int) -> None:
         self.reports.record_report(self._row(fact, status, reference, version))
 
+    def note_failure(self, fact: str, reason: str, version: int) -> None:
+        """Only where nothing is known of the fact: another delivery of it may have done better in the meantime."""
+        self.reports.reserve_report(self._row(fact, FAILED, reason, version))
+
     def _row(self, fact: str, status: str, reference: str, version: int) -> ReportRow:
         return ReportRow(self.run, self.channel, fact, status, reference, version, self.clock.now())
 
