@@ -225,10 +225,8 @@ def test_a_consumer_that_is_forgotten_is_given_up_in_time(database: Database, jo
         group, session = "group", "forgotten"
 
     forgotten = Forgotten()
-    with database.write() as connection:
-        groups.join(
-            connection, "group", "one", "forgotten", this_process(), {AGENT_RESULTS: sorted(ALL)}, 400_000
-        )
+    with database.change() as link:
+        groups.join(link, "group", "one", "forgotten", this_process(), {AGENT_RESULTS: sorted(ALL)}, 400_000)
     beats.add(forgotten)
     wait_until(lambda: len(owns(other)) == 3, message="the two share")
     del forgotten

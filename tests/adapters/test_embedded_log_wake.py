@@ -202,8 +202,8 @@ def test_a_listener_whose_folder_is_taken_away_meanwhile_makes_it_anew(
 
 
 def ring(database: Database, bell: NotifyBell, *names: str) -> None:
-    with database.write() as connection:
-        bell.ring_within(connection, set(names))
+    with database.change() as link:
+        bell.ring_within(link, set(names))
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ def server(postgres_tables: str) -> Iterator[Database]:
 def test_the_server_rings_at_the_commit_for_those_concerned(server: Database) -> None:
     bell = NotifyBell(server)
     concerned, other = bell.listen({"a", "b"}), bell.listen({"c"})
-    with server.write() as connection:
-        bell.ring_within(connection, {"b", "x"})
+    with server.change() as link:
+        bell.ring_within(link, {"b", "x"})
         assert waited(concerned, 0.05) >= 0.04
     assert waited(concerned, 5) < 2
     assert waited(other, 0.05) >= 0.04

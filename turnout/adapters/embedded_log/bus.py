@@ -60,24 +60,24 @@ class EmbeddedBus:
     def lag(self, group: str, topics: Sequence[str]) -> Mapping[Partition, int]:
         partitions = [each for topic in topics for each in self._log.partitions(topic)]
         found = {}
-        with self._database.read() as connection:
-            committed = groups.committed(connection, group)
-            heads = log.heads(connection, topics)
+        with self._database.look() as link:
+            committed = groups.committed(link, group)
+            heads = log.heads(link, topics)
             for each in partitions:
                 head, at = heads.get(each, 0), committed.get(each, 0)
                 if at < head:
-                    at = max(at, log.first(connection, each, head))  # what has been pruned is no lag
+                    at = max(at, log.first(link, each, head))  # what has been pruned is no lag
                 found[each] = max(head - at, 0)
         return found
 
     def ensure_topics(self) -> None:
         everything = [each for topic in self._log.topics for each in self._log.partitions(topic)]
-        with self._database.read() as connection:
-            known = log.heads(connection, list(self._log.topics))
+        with self._database.look() as link:
+            known = log.heads(link, list(self._log.topics))
         missing = [each for each in everything if each not in known]
         if missing:
-            with self._database.write() as connection:
-                log.ensure(connection, missing)
+            with self._database.change() as link:
+                log.ensure(link, missing)
 
     def _beats(self) -> Heartbeats:
         if self._heartbeats is None or self._heartbeats[0] != os.getpid():
@@ -97,8 +97,8 @@ class EmbeddedProducer:
             raise PermanentError("this producer is closed", "ask the bus for another one")
         if not records:
             return
-        with self._log.database.write(timeout) as connection:
-            self._log.append(connection, "", records, int(self._clock() * SECOND))
+        with self._log.database.change(timeout) as link:
+            self._log.append(link, "", records, int(self._clock() * SECOND))
         self._log.announce(records)
 
     def close(self) -> None:

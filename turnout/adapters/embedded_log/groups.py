@@ -2,7 +2,7 @@
 
 Every change of membership is one transaction that also shares the partitions anew. A member is a name; a session is
 one life of it. What a member owns is fenced by its session and by the epoch of the ownership, so that no one can commit
-what has been given to another meanwhile. All functions take a connection in a transaction; times are microseconds.
+what has been given to another meanwhile. All functions take a link in a transaction; times are microseconds.
 """
 
 from __future__ import annotations
@@ -11,60 +11,52 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy import Connection, bindparam, select, text, update
-from sqlalchemy.sql.dml import Update
+from typing import Any
 
 from turnout.adapters.embedded_log.process import Process, is_gone
 from turnout.adapters.embedded_log.sharing import Partition, share
-from turnout.adapters.store.database import scalar
-from turnout.adapters.store.tables import log_members, log_positions
+from turnout.adapters.store.link import Link, Statement, listed, scalar
 
-_LOCK = text(
+_LOCK = Statement(
     "INSERT INTO log_groups (name, generation) VALUES (:group, 1)"
     " ON CONFLICT (name) DO UPDATE SET generation = log_groups.generation + 1"
 )
-_MEMBERS = (
-    select(log_members)
-    .where(log_members.c.group_name.in_(bindparam("groups", expanding=True)))
-    .order_by(log_members.c.group_name, log_members.c.member)
+_MEMBERS = Statement(
+    "SELECT group_name, member, session, topics, host, pid, started, heard_at FROM log_members"
+    " WHERE group_name IN :groups ORDER BY group_name, member"
 )
-_ENTER = text(
+_ENTER = Statement(
     "INSERT INTO log_members (group_name, member, session, topics, host, pid, started, heard_at)"
     " VALUES (:group, :member, :session, :topics, :host, :pid, :started, :now) ON CONFLICT (group_name, member)"
     " DO UPDATE SET session = excluded.session, topics = excluded.topics, host = excluded.host, pid = excluded.pid,"
     " started = excluded.started, heard_at = excluded.heard_at"
 )
-_SESSION = text("SELECT session FROM log_members WHERE group_name = :group AND member = :member")
-_INHERIT = text(
+_SESSION = Statement("SELECT session FROM log_members WHERE group_name = :group AND member = :member")
+_INHERIT = Statement(
     "UPDATE log_positions SET owner = :session, epoch = epoch + 1 WHERE group_name = :group AND owner = :before"
 )
-_REMOVE = text("DELETE FROM log_members WHERE group_name = :group AND session = :session")
-_HEARD = text("UPDATE log_members SET heard_at = :now WHERE session = :session")
-_POSITIONS = text("SELECT topic, partition_no, owner FROM log_positions WHERE group_name = :group")
-_OWN = text(
+_REMOVE = Statement("DELETE FROM log_members WHERE group_name = :group AND session = :session")
+_HEARD = Statement("UPDATE log_members SET heard_at = :now WHERE session = :session")
+_POSITIONS = Statement("SELECT topic, partition_no, owner FROM log_positions WHERE group_name = :group")
+_OWN = Statement(
     "INSERT INTO log_positions (group_name, topic, partition_no, committed, owner, epoch)"
     " VALUES (:group, :topic, :partition, 0, :owner, 1) ON CONFLICT (group_name, topic, partition_no)"
     " DO UPDATE SET owner = excluded.owner, epoch = log_positions.epoch + 1"
 )
-_OWNED = text(
-    "SELECT p.topic, p.partition_no, p.committed, p.epoch, h.next_offset, g.generation FROM log_positions p"
-    " JOIN log_heads h ON h.topic = p.topic AND h.partition_no = p.partition_no"
-    " JOIN log_groups g ON g.name = p.group_name WHERE p.group_name = :group AND p.owner = :session"
+_HEADS = Statement(
+    "SELECT h.topic, h.partition_no, h.next_offset, g.generation FROM log_groups g"
+    " JOIN log_heads h ON h.topic IN :topics WHERE g.name = :group"
 )
-_COMMITTED = text("SELECT topic, partition_no, committed FROM log_positions WHERE group_name = :group")
-_COMMIT: Update = (
-    update(log_positions)
-    .where(
-        log_positions.c.group_name == bindparam("group"),
-        log_positions.c.topic == bindparam("of_topic"),
-        log_positions.c.partition_no == bindparam("partition"),
-        log_positions.c.owner == bindparam("session"),
-        log_positions.c.epoch == bindparam("of_epoch"),
-    )
-    .values(committed=bindparam("offset"))
+_OWNED = Statement(
+    "SELECT topic, partition_no, committed, epoch FROM log_positions"
+    " WHERE group_name = :group AND owner = :session"
 )
-_SERVER_TIME = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+_COMMITTED = Statement("SELECT topic, partition_no, committed FROM log_positions WHERE group_name = :group")
+_COMMIT = Statement(
+    "UPDATE log_positions SET committed = :offset WHERE group_name = :group AND topic = :topic"
+    " AND partition_no = :partition AND owner = :session AND epoch = :epoch"
+)
+_SERVER_TIME = Statement("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +71,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """``head``: the offset that the partition's next record will have."""
-
     committed: int
     epoch: int
-    head: int
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one session owns, at one generation of its group; 0: it owns nothing, and the generation isn't known."""
-
-    owned: Mapping[Partition, Owned]
-    generation: int
-
-
-def now(connection: Connection) -> int:
+def now(link: Link) -> int:
     """One clock for all members: the server's, or the one of the only machine."""
-    if connection.dialect.name == "sqlite":
+    if link.dialect == "sqlite":
         return time.time_ns() // 1000
-    return int(scalar(connection, _SERVER_TIME))
+    return int(scalar(link, _SERVER_TIME))
 
 
 def join(
-    connection: Connection,
+    link: Link,
     group: str,
     member: str,
     session: str,
@@ -114,12 +95,12 @@ def join(
 
     ``topics``: what it wants to read, with the partitions of each.
     """
-    at = now(connection)
-    connection.execute(_LOCK, {"group": group})
-    before = scalar(connection, _SESSION, group=group, member=member)
+    at = now(link)
+    link.send(_LOCK, {"group": group})
+    before = scalar(link, _SESSION, group=group, member=member)
     if before is not None:
-        connection.execute(_INHERIT, {"group": group, "session": session, "before": before})
-    connection.execute(
+        link.send(_INHERIT, {"group": group, "session": session, "before": before})
+    link.send(
         _ENTER,
         {
             "group": group,
@@ -132,52 +113,52 @@ def join(
             "now": at,
         },
     )
-    _remove_gone(connection, group, at, timeout)
-    _share(connection, group)
+    _remove_gone(link, group, at, timeout)
+    _share(link, group)
 
 
-def leave(connection: Connection, group: str, session: str) -> bool:
+def leave(link: Link, group: str, session: str) -> bool:
     """Whether it was in the group."""
-    connection.execute(_LOCK, {"group": group})
-    if connection.execute(_REMOVE, {"group": group, "session": session}).rowcount == 0:
+    link.send(_LOCK, {"group": group})
+    if link.send(_REMOVE, {"group": group, "session": session}).count == 0:
         return False
-    _share(connection, group)
+    _share(link, group)
     return True
 
 
-def evict(connection: Connection, group: str, timeout: int) -> bool:
+def evict(link: Link, group: str, timeout: int) -> bool:
     """Give up the members that are gone. Whether there were any."""
-    connection.execute(_LOCK, {"group": group})
-    if not _remove_gone(connection, group, now(connection), timeout):
+    link.send(_LOCK, {"group": group})
+    if not _remove_gone(link, group, now(link), timeout):
         return False
-    _share(connection, group)
+    _share(link, group)
     return True
 
 
-def session_of(connection: Connection, group: str, member: str) -> str:
+def session_of(link: Link, group: str, member: str) -> str:
     """The session that runs under this name now, empty: none."""
-    return str(scalar(connection, _SESSION, group=group, member=member) or "")
+    return str(scalar(link, _SESSION, group=group, member=member) or "")
 
 
-def hear(connection: Connection, sessions: Sequence[str]) -> None:
+def hear(link: Link, sessions: Sequence[str]) -> None:
     """These are alive."""
-    at = now(connection)
+    at = now(link)
     for session in sorted(sessions):
-        connection.execute(_HEARD, {"now": at, "session": session})
+        link.send(_HEARD, {"now": at, "session": session})
 
 
-def members(connection: Connection, names: Collection[str]) -> list[Member]:
+def members(link: Link, names: Collection[str]) -> list[Member]:
     """Of all these groups."""
     return [
         Member(
-            group=row.group_name,
-            name=row.member,
-            session=row.session,
-            topics=frozenset(json.loads(row.topics)),
-            process=Process(row.host, int(row.pid), row.started),
-            heard_at=int(row.heard_at),
+            group=group,
+            name=name,
+            session=session,
+            topics=frozenset(json.loads(topics)),
+            process=Process(host, int(pid), started),
+            heard_at=int(heard_at),
         )
-        for row in connection.execute(_MEMBERS, {"groups": list(names)})
+        for group, name, session, topics, host, pid, started, heard_at in _members(link, names)
     ]
 
 
@@ -186,59 +167,67 @@ def gone(member: Member, at: int, timeout: int) -> bool:
     return member.heard_at < at - timeout or is_gone(member.process)
 
 
-def owned(connection: Connection, group: str, session: str) -> Share:
-    generation = 0
-    found = {}
-    for row in connection.execute(_OWNED, {"group": group, "session": session}):
-        found[(row.topic, int(row.partition_no))] = Owned(
-            int(row.committed), int(row.epoch), int(row.next_offset)
-        )
-        generation = int(row.generation)
-    return Share(found, generation)
+def heads(link: Link, group: str, topics: Sequence[str]) -> tuple[int, dict[Partition, int]]:
+    """The generation of the group, and the offset that the next record of each partition will have.
+
+    As long as the generation stays the same, so does what each member owns.
+    """
+    rows = link.send(_HEADS, {"group": group, "topics": listed(link, topics)}).rows
+    return (
+        int(rows[0][3]) if rows else 0,
+        {(topic, int(number)): int(offset) for topic, number, offset, _ in rows},
+    )
 
 
-def committed(connection: Connection, group: str) -> dict[Partition, int]:
-    rows = connection.execute(_COMMITTED, {"group": group})
+def owned(link: Link, group: str, session: str) -> dict[Partition, Owned]:
+    rows = link.send(_OWNED, {"group": group, "session": session}).rows
+    return {
+        (topic, int(number)): Owned(int(committed), int(epoch)) for topic, number, committed, epoch in rows
+    }
+
+
+def committed(link: Link, group: str) -> dict[Partition, int]:
+    rows = link.send(_COMMITTED, {"group": group}).rows
     return {(topic, int(number)): int(offset) for topic, number, offset in rows}
 
 
-def commit(
-    connection: Connection, group: str, session: str, offsets: Mapping[Partition, tuple[int, int]]
-) -> bool:
+def commit(link: Link, group: str, session: str, offsets: Mapping[Partition, tuple[int, int]]) -> bool:
     """``offsets``: partition to the epoch it is owned in and the new position. Whether all of them are still owned."""
-    wanted = [
-        {
-            "group": group,
-            "of_topic": topic,
-            "partition": number,
-            "session": session,
-            "of_epoch": epoch,
-            "offset": offset,
-        }
+    moved = [
+        link.send(
+            _COMMIT,
+            {
+                "group": group,
+                "topic": topic,
+                "partition": number,
+                "session": session,
+                "epoch": epoch,
+                "offset": offset,
+            },
+        )
         for (topic, number), (epoch, offset) in sorted(offsets.items())
     ]
-    return sum(connection.execute(_COMMIT, each).rowcount for each in wanted) == len(wanted)
+    return all(each.count == 1 for each in moved)
 
 
-def _remove_gone(connection: Connection, group: str, at: int, timeout: int) -> bool:
-    dead = [each for each in members(connection, [group]) if gone(each, at, timeout)]
+def _remove_gone(link: Link, group: str, at: int, timeout: int) -> bool:
+    dead = [each for each in members(link, [group]) if gone(each, at, timeout)]
     for each in dead:
-        connection.execute(_REMOVE, {"group": group, "session": each.session})
+        link.send(_REMOVE, {"group": group, "session": each.session})
     return bool(dead)
 
 
-def _share(connection: Connection, group: str) -> None:
+def _share(link: Link, group: str) -> None:
     """Give every partition its owner; write down what has changed."""
     topics: dict[str, list[Partition]] = {}
     readers, sessions = {}, {}
-    for row in connection.execute(_MEMBERS, {"groups": [group]}):
-        counts: dict[str, int] = json.loads(row.topics)
+    for _, member, session, wanted, *_ in _members(link, [group]):
+        counts: dict[str, int] = json.loads(wanted)
         topics |= {name: [(name, number) for number in range(count)] for name, count in counts.items()}
-        readers[row.member], sessions[row.member] = list(counts), row.session
+        readers[member], sessions[member] = list(counts), session
     names = {session: member for member, session in sessions.items()}
     before: dict[Partition, str] = {
-        (row.topic, int(row.partition_no)): row.owner
-        for row in connection.execute(_POSITIONS, {"group": group})
+        (topic, int(number)): owner for topic, number, owner in link.send(_POSITIONS, {"group": group}).rows
     }
     owners = {partition: names[owner] for partition, owner in before.items() if owner in names}
     after = share(topics, readers, owners)
@@ -248,4 +237,8 @@ def _share(connection: Connection, group: str) -> None:
         if before.get(partition, "") != owner:
             changed.append({"group": group, "topic": partition[0], "partition": partition[1], "owner": owner})
     if changed:
-        connection.execute(_OWN, changed)
+        link.send_many(_OWN, changed)
+
+
+def _members(link: Link, names: Collection[str]) -> Sequence[tuple[Any, ...]]:
+    return link.send(_MEMBERS, {"groups": listed(link, list(names))}).rows

@@ -71,8 +71,8 @@ class Heartbeats:
         """Say that ours are alive. Raises: TransientError."""
         sessions = [each.session for each in self._ours() if each.session]
         if sessions:
-            with self._database.write() as connection:
-                groups.hear(connection, sessions)
+            with self._database.change() as link:
+                groups.hear(link, sessions)
 
     def look(self) -> list[groups.Member]:
         """Give up the members of our groups that are gone; those that are left and not ours. Raises: TransientError."""
@@ -81,13 +81,13 @@ class Heartbeats:
         if not names:
             return []
         timeout = int(self.timeout * SECOND)
-        with self._database.read() as connection:
-            at = groups.now(connection)
-            known = groups.members(connection, names)
+        with self._database.look() as link:
+            at = groups.now(link)
+            known = groups.members(link, names)
         for group in sorted({each.group for each in known if groups.gone(each, at, timeout)}):
-            with self._database.write() as connection:
-                if groups.evict(connection, group, timeout):
-                    self._bell.ring_within(connection, {group_name(group)})
+            with self._database.change() as link:
+                if groups.evict(link, group, timeout):
+                    self._bell.ring_within(link, {group_name(group)})
             self._bell.ring({group_name(group)})
         return [each for each in known if each.session not in sessions]
 

@@ -10,41 +10,37 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 
-from sqlalchemy import Connection, bindparam, select, text
-
 from turnout.adapters.embedded_log.wake import Bell, bell_of
 from turnout.adapters.limits import refuse_large
-from turnout.adapters.store.database import Database, scalar
-from turnout.adapters.store.outbox import INSERT, decode_headers, decode_key, encode_headers, encode_key
-from turnout.adapters.store.tables import log_heads, outbox
+from turnout.adapters.store.database import Database
+from turnout.adapters.store.link import Answer, Link, Statement, listed, scalar
+from turnout.adapters.store.outbox import columns, decode_headers, decode_key, encode_key
 from turnout.core.envelope import Received, Record
 from turnout.core.errors import TransientError
 from turnout.core.topics import TOPICS, Topic
 
 Partition = tuple[str, int]
 
-_TAKE_OFFSETS = text(
+_TAKE_OFFSETS = Statement(
     "INSERT INTO log_heads (topic, partition_no, next_offset) VALUES (:topic, :partition, :count)"
     " ON CONFLICT (topic, partition_no) DO UPDATE SET next_offset = log_heads.next_offset + :count"
-    " RETURNING next_offset"
 )
-_ENSURE = text(
+_APPEND = Statement(
+    "INSERT INTO outbox"
+    " (run, topic, partition_no, offset_no, record_key, headers, value, created_at, published_at)"
+    " SELECT :run, topic, partition_no, next_offset - :back, :record_key, :headers, :value, :at, :at FROM log_heads"
+    " WHERE topic = :topic AND partition_no = :partition RETURNING id"
+)
+"""``back``: how many of the offsets that were just taken come from this one on."""
+_ENSURE = Statement(
     "INSERT INTO log_heads (topic, partition_no, next_offset) VALUES (:topic, :partition, 0) ON CONFLICT DO NOTHING"
 )
-_HEADS = select(log_heads.c.topic, log_heads.c.partition_no, log_heads.c.next_offset).where(
-    log_heads.c.topic.in_(bindparam("topics", expanding=True))
+_HEADS = Statement("SELECT topic, partition_no, next_offset FROM log_heads WHERE topic IN :topics")
+_READ = Statement(
+    "SELECT offset_no, record_key, headers, value, created_at FROM outbox"
+    " WHERE topic = :topic AND partition_no = :partition AND offset_no >= :offset ORDER BY offset_no LIMIT :count"
 )
-_READ = (
-    select(outbox.c.offset_no, outbox.c.record_key, outbox.c.headers, outbox.c.value, outbox.c.created_at)
-    .where(
-        outbox.c.topic == bindparam("topic"),
-        outbox.c.partition_no == bindparam("partition"),
-        outbox.c.offset_no >= bindparam("offset"),
-    )
-    .order_by(outbox.c.offset_no)
-    .limit(bindparam("count"))
-)
-_FIRST = text(
+_FIRST = Statement(
     "SELECT min(offset_no) FROM outbox WHERE topic = :topic AND partition_no = :partition AND offset_no >= 0"
 )
 
@@ -57,32 +53,25 @@ class EmbeddedLog:
         self.topics = {each.name: each for each in topics}
         self.bell: Bell = bell_of(database)
 
-    def append(self, connection: Connection, run: str, records: Sequence[Record], at: int) -> Sequence[int]:
+    def append(self, link: Link, run: str, records: Sequence[Record], at: int) -> Sequence[Answer]:
         places = [self._place(each) for each in records]
         counts: dict[Partition, int] = defaultdict(int)
         for place in places:
             counts[place] += 1
-        following = {place: self._take(connection, place, counts[place]) for place in sorted(counts)}
+        for topic, partition in sorted(counts):
+            link.send(
+                _TAKE_OFFSETS, {"topic": topic, "partition": partition, "count": counts[(topic, partition)]}
+            )
         rows = []
         for place, record in zip(places, records, strict=True):
-            result = connection.execute(
-                INSERT,
-                {
-                    "run": run,
-                    "topic": record.topic,
-                    "partition_no": place[1],
-                    "offset_no": following[place],
-                    "record_key": encode_key(record.key),
-                    "headers": encode_headers(record.headers),
-                    "value": record.value,
-                    "created_at": at,
-                    "published_at": at,
-                },
+            rows.append(
+                link.send(
+                    _APPEND,
+                    {**columns(record), "run": run, "partition": place[1], "back": counts[place], "at": at},
+                )
             )
-            following[place] += 1
-            assert result.inserted_primary_key is not None, "an insert of one row has a key"
-            rows.append(int(result.inserted_primary_key[0]))
-        self.bell.ring_within(connection, {each.topic for each in records})
+            counts[place] -= 1
+        self.bell.ring_within(link, {each.topic for each in records})
         return rows
 
     def announce(self, records: Sequence[Record]) -> None:
@@ -102,23 +91,18 @@ class EmbeddedLog:
         refuse_large(record)
         return record.topic, crc32(encode_key(record.key)) % self.known(record.topic).partitions
 
-    def _take(self, connection: Connection, place: Partition, count: int) -> int:
-        """The first of ``count`` offsets."""
-        after = scalar(connection, _TAKE_OFFSETS, topic=place[0], partition=place[1], count=count)
-        return int(after) - count
+
+def ensure(link: Link, partitions: Sequence[Partition]) -> None:
+    link.send_many(_ENSURE, [{"topic": topic, "partition": number} for topic, number in partitions])
 
 
-def ensure(connection: Connection, partitions: Sequence[Partition]) -> None:
-    connection.execute(_ENSURE, [{"topic": topic, "partition": number} for topic, number in partitions])
-
-
-def heads(connection: Connection, topics: Sequence[str]) -> Mapping[Partition, int]:
+def heads(link: Link, topics: Sequence[str]) -> Mapping[Partition, int]:
     """The offset that the next record of each partition will have."""
-    rows = connection.execute(_HEADS, {"topics": list(topics)})
+    rows = link.send(_HEADS, {"topics": listed(link, topics)}).rows
     return {(topic, int(number)): int(offset) for topic, number, offset in rows}
 
 
-def read(connection: Connection, partition: Partition, offset: int, count: int) -> list[Received]:
+def read(link: Link, partition: Partition, offset: int, count: int) -> list[Received]:
     """The records from ``offset`` on that are still kept."""
     topic, number = partition
     asked = {"topic": topic, "partition": number, "offset": offset, "count": count}
@@ -129,11 +113,11 @@ def read(connection: Connection, partition: Partition, offset: int, count: int) 
             int(at),
             created / 1e6,
         )
-        for at, key, headers, value, created in connection.execute(_READ, asked)
+        for at, key, headers, value, created in link.send(_READ, asked).rows
     ]
 
 
-def first(connection: Connection, partition: Partition, head: int) -> int:
+def first(link: Link, partition: Partition, head: int) -> int:
     """The offset of the oldest record that is kept; ``head`` where none is."""
-    found = scalar(connection, _FIRST, topic=partition[0], partition=partition[1])
+    found = scalar(link, _FIRST, topic=partition[0], partition=partition[1])
     return head if found is None else int(found)

@@ -72,9 +72,9 @@ class _Reader:
             return batch
         self._turn += 1  # each poll begins with another partition, so that a busy one starves none
         first = self._turn % len(behind)
-        with self._database.read() as connection:
+        with self._database.look() as link:
             for partition in [*behind[first:], *behind[:first]]:
-                found = log.read(connection, partition, self._positions[partition], count - len(batch))
+                found = log.read(link, partition, self._positions[partition], count - len(batch))
                 # nothing: it has been pruned
                 self._positions[partition] = found[-1].offset + 1 if found else heads[partition]
                 batch.extend(found)
@@ -90,8 +90,8 @@ class EmbeddedTail(_Reader):
         self._topics = tuple(topics)
         partitions = [each for topic in topics for each in embedded.partitions(topic)]
         super().__init__(embedded, topics)
-        with self._database.read() as connection:
-            ends = {} if from_start else log.heads(connection, topics)
+        with self._database.look() as link:
+            ends = {} if from_start else log.heads(link, topics)
         self._positions = {each: ends.get(each, 0) for each in partitions}
 
     def commit(self, positions: Sequence[Position]) -> None:
@@ -103,8 +103,8 @@ class EmbeddedTail(_Reader):
             self._listener.close()
 
     def _sync(self) -> Mapping[Partition, int]:
-        with self._database.read() as connection:
-            return log.heads(connection, self._topics)
+        with self._database.look() as link:
+            return log.heads(link, self._topics)
 
 
 class EmbeddedConsumer(_Reader):
@@ -120,6 +120,7 @@ class EmbeddedConsumer(_Reader):
         session: Callable[[], str],
     ) -> None:
         self._partitions = {topic: embedded.partitions(topic) for topic in topics}
+        self._topics = tuple(self._partitions)
         super().__init__(embedded, [*topics, group_name(group)])
         self._heartbeats = heartbeats
         self.group = group
@@ -138,8 +139,8 @@ class EmbeddedConsumer(_Reader):
             wanted[partition] = (self._epochs[partition], each.offset)
         if not wanted:
             return
-        with self._database.write() as connection:
-            if not groups.commit(connection, self.group, self.session, wanted):
+        with self._database.change() as link:
+            if not groups.commit(link, self.group, self.session, wanted):
                 raise Rebalanced(f"group {self.group}: a partition has been given to another member")
 
     def close(self) -> None:
@@ -158,10 +159,10 @@ class EmbeddedConsumer(_Reader):
             self._listener.close()
 
     def _leave(self) -> None:
-        with self._database.write() as connection:
-            left = groups.leave(connection, self.group, self.session)
+        with self._database.change() as link:
+            left = groups.leave(link, self.group, self.session)
             if left:
-                self._log.bell.ring_within(connection, {group_name(self.group)})
+                self._log.bell.ring_within(link, {group_name(self.group)})
         if left:
             self._log.bell.ring({group_name(self.group)})
 
@@ -174,24 +175,29 @@ class EmbeddedConsumer(_Reader):
     def _sync(self) -> Mapping[Partition, int] | None:
         if not self.session:
             self._join()
-        with self._database.read() as connection:
-            share = groups.owned(connection, self.group, self.session)
-            if not share.owned:
-                self._check_membership(groups.session_of(connection, self.group, self.member))
-        if share.generation != self._generation:
-            self._generation = share.generation
-            self._heartbeats.members_changed()
-        lost = [each for each, epoch in self._epochs.items() if self._epoch_in(share, each) != epoch]
+        with self._database.look() as link:
+            generation, heads = groups.heads(link, self.group, self._topics)
+            if generation == self._generation:
+                return heads  # nobody has come or gone, so what is ours is the same
+            owned = groups.owned(link, self.group, self.session)
+            if not owned:
+                self._check_membership(groups.session_of(link, self.group, self.member))
+        self._generation = generation
+        self._heartbeats.members_changed()
+        lost = [
+            each for each, epoch in self._epochs.items() if each not in owned or owned[each].epoch != epoch
+        ]
         for partition in lost:
             del self._positions[partition], self._epochs[partition]
             self._paused.discard(partition)
         if lost:
+            self._generation = 0  # what came instead is taken with the next poll
             return None  # seen by the caller before any of it comes back
-        for partition, mine in share.owned.items():
+        for partition, mine in owned.items():
             if partition not in self._epochs:
                 self._epochs[partition] = mine.epoch
                 self._positions[partition] = mine.committed
-        return {partition: mine.head for partition, mine in share.owned.items()}
+        return heads
 
     def _check_membership(self, session: str) -> None:
         if session == self.session:
@@ -207,10 +213,11 @@ class EmbeddedConsumer(_Reader):
     def _join(self) -> None:
         self.session = self._new_session()
         everything = [each for those in self._partitions.values() for each in those]
-        with self._database.write() as connection:
-            log.ensure(connection, everything)
+        self._generation = 0
+        with self._database.change() as link:
+            log.ensure(link, everything)
             groups.join(
-                connection,
+                link,
                 self.group,
                 self.member,
                 self.session,
@@ -218,11 +225,6 @@ class EmbeddedConsumer(_Reader):
                 self._partitions,
                 int(self._heartbeats.timeout * SECOND),
             )
-            self._log.bell.ring_within(connection, {group_name(self.group)})
+            self._log.bell.ring_within(link, {group_name(self.group)})
         self._log.bell.ring({group_name(self.group)})
         self._heartbeats.add(self)
-
-    @staticmethod
-    def _epoch_in(share: groups.Share, partition: Partition) -> int:
-        mine = share.owned.get(partition)
-        return 0 if mine is None else mine.epoch

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from sqlalchemy import Connection
-
 from turnout.adapters.store.database import Database
+from turnout.adapters.store.link import Link
 
 
 class Listener(Protocol):
@@ -34,8 +33,8 @@ class Listener(Protocol):
 class Bell(Protocol):
     """Thread-safe; both ways to ring never raise but for a connection's own errors."""
 
-    def ring_within(self, connection: Connection, names: Collection[str]) -> None:
-        """Ring when the transaction of ``connection`` commits, if the database can do that."""
+    def ring_within(self, link: Link, names: Collection[str]) -> None:
+        """Ring when the transaction of ``link`` commits, if the database can do that."""
         ...
 
     def ring(self, names: Collection[str]) -> None:

@@ -12,16 +12,16 @@ from collections.abc import Collection
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, text
 
 from turnout.adapters.store.database import Database
+from turnout.adapters.store.link import Link, Statement
 from turnout.core.errors import TransientError
 
 CHANNEL = "turnout_log"
 LONGEST_PAYLOAD = 7900
 """Bytes; the server takes 7,999."""
 EVERYTHING = "*"
-_NOTIFY = text("SELECT pg_notify(:channel, :names)")
+_NOTIFY = Statement("SELECT pg_notify(:channel, :names)")
 
 
 class NotifyBell:
@@ -29,11 +29,11 @@ class NotifyBell:
         self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._name = database.name
 
-    def ring_within(self, connection: Connection, names: Collection[str]) -> None:
+    def ring_within(self, link: Link, names: Collection[str]) -> None:
         payload = "\n".join(sorted(names))
         if len(payload.encode()) > LONGEST_PAYLOAD:
             payload = EVERYTHING
-        connection.execute(_NOTIFY, {"channel": CHANNEL, "names": payload})
+        link.send(_NOTIFY, {"channel": CHANNEL, "names": payload})
 
     def ring(self, names: Collection[str]) -> None:
         """Done by the server at the commit."""

@@ -16,8 +16,7 @@ from itertools import count
 from pathlib import Path
 from zlib import crc32
 
-from sqlalchemy import Connection
-
+from turnout.adapters.store.link import Link
 from turnout.core.errors import TransientError
 
 SHORT_TMP = Path("/tmp")  # noqa: S108 — the folder in it is ours alone, mode 0700, and is checked to be
@@ -48,7 +47,7 @@ class SocketBell:
     def __init__(self, database: Path) -> None:
         self.folder = folder_for(database)
 
-    def ring_within(self, connection: Connection, names: Collection[str]) -> None:
+    def ring_within(self, link: Link, names: Collection[str]) -> None:
         """SQLite can't: `ring` does it after the commit."""
 
     def ring(self, names: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""Attempts that have not finished, their leases, and what is due. All functions take a connection."""
+"""Attempts that have not finished, their leases, and what is due."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select, text
 
 from turnout.adapters.store.instants import instant, micros
+from turnout.adapters.store.link import Link, Statement, listed
 from turnout.adapters.store.tables import attempts
 from turnout.core.ports import AttemptRow
 
@@ -22,8 +23,8 @@ _ROW = select(
     attempts.c.lease_until,
     attempts.c.launch_deadline,
 ).where(attempts.c.finished_at.is_(None))
-_LEASES = select(attempts.c.id, attempts.c.lease_until).where(attempts.c.lease_until.is_not(None))
-_HEARTBEAT = text(
+_LEASES = Statement("SELECT id, lease_until FROM attempts WHERE lease_until IS NOT NULL AND id IN :attempts")
+_HEARTBEAT = Statement(
     "UPDATE attempts SET lease_until = :until WHERE id = :attempt AND status = 'started' AND finished_at IS NULL"
     " AND (lease_until IS NULL OR lease_until < :until)"
 )
@@ -55,14 +56,14 @@ def launched_before(connection: Connection, before: datetime, limit: int) -> lis
     )
 
 
-def heartbeat(connection: Connection, attempt: str, until: datetime) -> None:
-    connection.execute(_HEARTBEAT, {"attempt": attempt, "until": micros(until)})
+def heartbeat(link: Link, attempt: str, until: datetime) -> None:
+    link.send(_HEARTBEAT, {"attempt": attempt, "until": micros(until)})
 
 
-def leases(connection: Connection, wanted: Collection[str]) -> dict[str, datetime]:
+def leases(link: Link, wanted: Collection[str]) -> dict[str, datetime]:
     if not wanted:
         return {}
-    rows = connection.execute(_LEASES.where(attempts.c.id.in_(list(wanted))))
+    rows = link.send(_LEASES, {"attempts": listed(link, list(wanted))}).rows
     return {attempt: instant(until) for attempt, until in rows}
 
 

@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from turnout.adapters.store.failures import translated
+from turnout.adapters.store.link import Link
 from turnout.core.errors import PermanentError
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -27,10 +28,18 @@ _inherited: list[object] = []
 
 
 class Connections(Protocol):
-    """What a kind of database gives: ``reader`` for single statements, `writing` for a transaction."""
+    """What a kind of database gives: `looking` for single statements, `changing` for a transaction, and ``reader`` and
+    `writing` for those who need SQLAlchemy. ``errors``: what its driver raises."""
 
     @property
     def reader(self) -> Engine: ...
+
+    @property
+    def errors(self) -> type[Exception]: ...
+
+    def looking(self) -> AbstractContextManager[Link]: ...
+
+    def changing(self, wait: float) -> AbstractContextManager[Link]: ...
 
     def writing(self, wait: float) -> AbstractContextManager[Connection]: ...
 
@@ -53,27 +62,43 @@ class Database:
         self._synchronous: Synchronous = synchronous
         self._opened: dict[int, Connections] = {}  # by process
 
-    @property
-    def reader(self) -> Engine:
-        """Of this process; each statement is a transaction."""
-        return self._connections().reader
-
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def look(self) -> Iterator[Link]:
         """Each statement sees what is committed by then. Raises: TransientError, PermanentError."""
-        with translated(self.name), self._connections().reader.connect() as connection:
-            yield connection
+        connections = self._connections()
+        with translated(self.name, connections.errors), connections.looking() as link:
+            yield link
 
     @contextmanager
-    def write(self, timeout: float | None = None) -> Iterator[Connection]:
+    def change(self, timeout: float | None = None) -> Iterator[Link]:
         """One transaction: all of the block, durable when it ends, or nothing where it raises.
 
         ``timeout``: seconds to wait for other writers, at most ``busy_timeout``.
         Raises: TransientError, PermanentError.
         """
-        wait = self.busy_timeout if timeout is None else max(min(timeout, self.busy_timeout), 0.001)
-        with translated(self.name), self._connections().writing(wait) as connection:
+        connections = self._connections()
+        with translated(self.name, connections.errors), connections.changing(self._wait(timeout)) as link:
+            yield link
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """`look` with SQLAlchemy, for statements that are composed, and rare."""
+        connections = self._connections()
+        with translated(self.name, connections.errors), connections.reader.connect() as connection:
             yield connection
+
+    @contextmanager
+    def write(self, timeout: float | None = None) -> Iterator[Connection]:
+        """`change` with SQLAlchemy."""
+        connections = self._connections()
+        with (
+            translated(self.name, connections.errors),
+            connections.writing(self._wait(timeout)) as connection,
+        ):
+            yield connection
+
+    def _wait(self, timeout: float | None) -> float:
+        return self.busy_timeout if timeout is None else max(min(timeout, self.busy_timeout), 0.001)
 
     def close(self) -> None:
         """Close the connections of this process; the next use makes new ones."""
@@ -120,9 +145,3 @@ def _parse(url: str) -> URL:
         case other:
             raise PermanentError(f"databases of the kind {other!r} aren't supported", EXPECTED)
     return found
-
-
-def scalar(connection: Connection, statement: Any, **values: object) -> Any:
-    """The first column of the first row, None where there is no row."""
-    row = connection.execute(statement, values).first()
-    return None if row is None else row[0]

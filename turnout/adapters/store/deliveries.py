@@ -1,4 +1,4 @@
-"""The webhook's ledger: one row a delivery, for ever. All functions take a connection."""
+"""The webhook's ledger: one row a delivery, for ever."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal_column, select, text, update
+from sqlalchemy import Connection, Row, bindparam, literal_column, select
 
 from turnout.adapters.store import outbox
 from turnout.adapters.store.instants import instant, micros
 from turnout.adapters.store.ledger import may_follow
+from turnout.adapters.store.link import Link, Statement, listed
 from turnout.adapters.store.projection import storable
 from turnout.adapters.store.tables import deliveries
 from turnout.core.ports import Delivery, OutboxRow
@@ -26,13 +27,20 @@ _LISTED = (
     deliveries.c.reason,
     deliveries.c.message,
 )
-_INSERT = text(
+_INSERT = Statement(
     "INSERT INTO deliveries (id, source, event, repository, status, received_at, run, reason, message, trigger_row)"
     " VALUES (:id, :source, :event, :repository, :status, :received_at, :run, :reason, :message, :trigger_row)"
     " ON CONFLICT (source, id) DO NOTHING"
 )
-_ONE = select(*_LISTED).where(
-    deliveries.c.source == bindparam("source"), deliveries.c.id == bindparam("delivery")
+_ONE = Statement(
+    "SELECT id, source, event, repository, status, received_at, run, reason, message FROM deliveries"
+    " WHERE source = :source AND id = :delivery"
+)
+_CHANGE = Statement(
+    "UPDATE deliveries SET status = :status, run = :run, reason = :reason,"
+    " message = CASE WHEN :message = '' THEN message ELSE :message END,"
+    " trigger_row = coalesce(:trigger_row, trigger_row)"
+    " WHERE source = :source AND id = :id AND status IN :before"
 )
 _UNANSWERED = (
     select(deliveries.c.trigger_row)
@@ -45,35 +53,22 @@ _UNANSWERED = (
 )
 
 
-def receive(connection: Connection, delivery: Delivery) -> Delivery:
-    if _insert(connection, delivery, None):
+def receive(link: Link, delivery: Delivery) -> Delivery:
+    if link.send(_INSERT, _values(delivery, None)).count == 1:
         return delivery
-    row = connection.execute(_ONE, {"source": delivery.source, "delivery": delivery.id}).one()
-    return _row(row)
-
-
-def save(connection: Connection, delivery: Delivery, trigger_row: int | None = None) -> None:
-    """Insert, or write what became of it over what is there (`turnout.adapters.store.ledger`)."""
-    if _insert(connection, delivery, trigger_row):
-        return
-    changes: dict[str, Any] = {
-        "status": delivery.status,
-        "run": delivery.run,
-        "reason": storable(delivery.reason),
-    }
-    if delivery.message:
-        changes["message"] = delivery.message
-    if trigger_row is not None:
-        changes["trigger_row"] = trigger_row
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.source == delivery.source,
-            deliveries.c.id == delivery.id,
-            deliveries.c.status.in_(may_follow(delivery.status)),
-        )
-        .values(changes)
+    found = link.send(_ONE, {"source": delivery.source, "delivery": delivery.id}).rows[0]
+    id, source, event, repository, status, received_at, run, reason, message = found
+    return Delivery(
+        id, source, event, repository, status, instant(received_at), run=run, reason=reason, message=message
     )
+
+
+def save(link: Link, delivery: Delivery, trigger_row: int | None = None) -> None:
+    """Insert, or write what became of it over what is there (`turnout.adapters.store.ledger`)."""
+    values = _values(delivery, trigger_row)
+    if link.send(_INSERT, values).count == 1:
+        return
+    link.send(_CHANGE, {**values, "before": listed(link, may_follow(delivery.status))})
 
 
 def newest(connection: Connection, limit: int, repository: str) -> list[Delivery]:
@@ -89,24 +84,21 @@ def unanswered(connection: Connection, before: datetime, limit: int) -> list[Out
     return outbox.find(connection, [int(row[0]) for row in rows])
 
 
-def _insert(connection: Connection, delivery: Delivery, trigger_row: int | None) -> bool:
+def _values(delivery: Delivery, trigger_row: int | None) -> dict[str, Any]:
+    """Raises: PermanentError for a status that there is not."""
     may_follow(delivery.status)
-    done = connection.execute(
-        _INSERT,
-        {
-            "id": delivery.id,
-            "source": delivery.source,
-            "event": delivery.event,
-            "repository": storable(delivery.repository),
-            "status": delivery.status,
-            "received_at": micros(delivery.received_at),
-            "run": delivery.run,
-            "reason": storable(delivery.reason),
-            "message": delivery.message,
-            "trigger_row": trigger_row,
-        },
-    )
-    return done.rowcount == 1
+    return {
+        "id": delivery.id,
+        "source": delivery.source,
+        "event": delivery.event,
+        "repository": storable(delivery.repository),
+        "status": delivery.status,
+        "received_at": micros(delivery.received_at),
+        "run": delivery.run,
+        "reason": storable(delivery.reason),
+        "message": delivery.message,
+        "trigger_row": trigger_row,
+    }
 
 
 def _rows(rows: Iterable[Row[Any]]) -> list[Delivery]:

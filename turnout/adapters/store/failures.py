@@ -1,4 +1,4 @@
-"""What the database said, in the words of `turnout.core.errors`: no exception of SQLAlchemy leaves the store.
+"""What the database said, in the words of `turnout.core.errors`: what others raise never leaves the store.
 
 The rule: an error that this one change brought with it (a value that no column takes, a broken constraint, a wrong
 statement) is permanent. Everything that is wrong with the database as a whole is transient, also what only a person can
@@ -48,14 +48,17 @@ _POSTGRES = {
 
 
 @contextmanager
-def translated(where: str) -> Iterator[None]:
-    """``where`` names the database in messages. Raises: TransientError, PermanentError instead of SQLAlchemy's."""
+def translated(where: str, driver: type[Exception]) -> Iterator[None]:
+    """``where`` names the database in messages, ``driver`` is what its driver raises.
+
+    Raises: TransientError, PermanentError instead of theirs.
+    """
     try:
         yield
     except exc.SQLAlchemyError as error:
         raise translate(error, where) from error
-    except sqlite3.Error as error:
-        raise _sqlite(error, where) from error
+    except driver as error:
+        raise translate_driver(error, where) from error
 
 
 def translate(error: exc.SQLAlchemyError, where: str) -> TurnoutError:
@@ -65,11 +68,31 @@ def translate(error: exc.SQLAlchemyError, where: str) -> TurnoutError:
         return PermanentError(f"{where}: {_line(error)}", "this is a defect of Turnout")
     cause = error.orig if error.orig is not None else error
     if isinstance(error, exc.IntegrityError | exc.DataError):
-        return PermanentError(f"{where}: refused for good: {_line(cause)}")
+        return _refused(cause, where)
     if isinstance(cause, sqlite3.Error):
         return _sqlite(cause, where)
+    lost = error.connection_invalidated or isinstance(error, exc.OperationalError)
+    return _postgres(cause, where, lost=lost, broken=error.connection_invalidated)
+
+
+def translate_driver(error: Exception, where: str) -> TurnoutError:
+    """``error``: of sqlite3 or of psycopg, as it is; both name their errors as PEP 249 does."""
+    names = {each.__name__ for each in type(error).__mro__}
+    if names & {"IntegrityError", "DataError"}:
+        return _refused(error, where)
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(error, where)
+    return _postgres(error, where, lost="OperationalError" in names)
+
+
+def _refused(cause: BaseException, where: str) -> PermanentError:
+    return PermanentError(f"{where}: refused for good: {_line(cause)}")
+
+
+def _postgres(cause: BaseException, where: str, *, lost: bool, broken: bool = False) -> TurnoutError:
+    """``lost``: without a word from the server it means that the connection is; ``broken``: it is in any case."""
     state = str(getattr(cause, "sqlstate", None) or "")
-    if error.connection_invalidated or (not state and isinstance(error, exc.OperationalError)):
+    if broken or (not state and lost):
         return TransientError(f"{where}: {_line(cause)}", _POSTGRES["08"])
     if state == "42P01" or state == "42703":
         return TransientError(f"{where}: {_line(cause)}", MIGRATE)

@@ -1,4 +1,4 @@
-"""The outbox: records written with the change that caused them, sent after it. All functions run in a transaction."""
+"""The outbox: records written with the change that caused them, sent after it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select
 
+from turnout.adapters.store.link import Answer, Link, Statement, listed
 from turnout.adapters.store.tables import outbox
 from turnout.core.envelope import Record
 from turnout.core.ports import OutboxRow
@@ -16,8 +17,8 @@ from turnout.core.ports import OutboxRow
 class LogWriter(Protocol):
     """A log that the records of a change go into at once, within its transaction."""
 
-    def append(self, connection: Connection, run: str, records: Sequence[Record], at: int) -> Sequence[int]:
-        """The outbox ids of the new rows. ``at`` in microseconds. Raises: PermanentError (too large)."""
+    def append(self, link: Link, run: str, records: Sequence[Record], at: int) -> Sequence[Answer]:
+        """Answers with the outbox id of each new row. ``at`` in microseconds. Raises: PermanentError (too large)."""
         ...
 
     def announce(self, records: Sequence[Record]) -> None:
@@ -25,34 +26,31 @@ class LogWriter(Protocol):
         ...
 
 
-INSERT = insert(outbox)
+_KEEP = Statement(
+    "INSERT INTO outbox (run, topic, record_key, headers, value, created_at)"
+    " VALUES (:run, :topic, :record_key, :headers, :value, :created_at) RETURNING id"
+)
+_SENT = Statement("UPDATE outbox SET published_at = :at WHERE published_at IS NULL AND id IN :rows")
 _PENDING = select(
     outbox.c.id, outbox.c.run, outbox.c.topic, outbox.c.record_key, outbox.c.headers, outbox.c.value
 ).where(outbox.c.published_at.is_(None))
-_SENT = update(outbox).where(outbox.c.published_at.is_(None))
 _ROW = select(
     outbox.c.id, outbox.c.run, outbox.c.topic, outbox.c.record_key, outbox.c.headers, outbox.c.value
 )
 
 
-def keep(connection: Connection, run: str, records: Sequence[Record], at: int) -> list[OutboxRow]:
-    """Write the records down as still to be published."""
-    kept = []
-    for record in records:
-        result = connection.execute(
-            INSERT,
-            {
-                "run": run,
-                "topic": record.topic,
-                "record_key": encode_key(record.key),
-                "headers": encode_headers(record.headers),
-                "value": record.value,
-                "created_at": at,
-            },
-        )
-        assert result.inserted_primary_key is not None, "an insert of one row has a key"
-        kept.append(OutboxRow(int(result.inserted_primary_key[0]), run, record))
-    return kept
+def keep(link: Link, run: str, records: Sequence[Record], at: int) -> list[Answer]:
+    """Write the records down as still to be published; answers with the id of each row."""
+    return [link.send(_KEEP, {**columns(record), "run": run, "created_at": at}) for record in records]
+
+
+def columns(record: Record) -> dict[str, Any]:
+    return {
+        "topic": record.topic,
+        "record_key": encode_key(record.key),
+        "headers": encode_headers(record.headers),
+        "value": record.value,
+    }
 
 
 def unpublished(connection: Connection, run: str, limit: int, older_than: int | None) -> list[OutboxRow]:
@@ -64,10 +62,9 @@ def unpublished(connection: Connection, run: str, limit: int, older_than: int | 
     return [_row(each) for each in connection.execute(statement)]
 
 
-def mark_published(connection: Connection, rows: Sequence[int], at: int) -> None:
+def mark_published(link: Link, rows: Sequence[int], at: int) -> None:
     for first in range(0, len(rows), 500):
-        some = rows[first : first + 500]
-        connection.execute(_SENT.where(outbox.c.id.in_(some)), {"published_at": at})
+        link.send(_SENT, {"rows": listed(link, rows[first : first + 500]), "at": at})
 
 
 def find(connection: Connection, rows: Sequence[int]) -> list[OutboxRow]:

@@ -1,17 +1,17 @@
-"""Reading runs and their events. All functions take a connection; none costs more as history grows."""
+"""Reading runs and their events. No function costs more as history grows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, text
+from sqlalchemy import Connection, Row, bindparam, func, select
 
-from turnout.adapters.store.database import scalar
 from turnout.adapters.store.finding import MOST_FOUND, wanted
 from turnout.adapters.store.instants import instant, instant_or_none
+from turnout.adapters.store.link import Link, Statement, scalar
 from turnout.adapters.store.projection import OPEN_STATUSES
-from turnout.adapters.store.tables import events, runs
+from turnout.adapters.store.tables import runs
 from turnout.core import events as e
 from turnout.core import run as r
 from turnout.core.ports import RunRow, StoredEvent
@@ -33,38 +33,42 @@ _LISTED = (
     runs.c.version,
     runs.c.number,
 )
-_STATE = text("SELECT state FROM runs WHERE id = :run")
-_SEEN = text("SELECT 1 FROM inbox WHERE message = :message")
-_SEQ = text("SELECT seq FROM runs WHERE id = :run")
+_STATE = Statement(
+    "SELECT version, CASE WHEN version = :known THEN NULL ELSE state END FROM runs WHERE id = :run"
+)
+_SEEN = Statement("SELECT 1 FROM inbox WHERE message = :message")
 _OPEN = runs.c.finished_at.is_(None)
 _GROUP = (
     select(*_LISTED)
     .where(_OPEN, runs.c.project == bindparam("project"), runs.c.group_name == bindparam("group_name"))
     .order_by(runs.c.seq)
 )
-_EVENTS = (
-    select(events.c.version, events.c.at, events.c.body)
-    .where(events.c.run == bindparam("run"), events.c.version > bindparam("after"))
-    .order_by(events.c.version)
+_EVENTS = Statement(
+    "SELECT version, at, body FROM events WHERE run = :run AND version > :after ORDER BY version"
 )
-_PREVIOUS = text(
-    "SELECT outcome FROM runs WHERE project = :project AND branch = :branch AND seq < :seq"
+_PREVIOUS = Statement(
+    "SELECT outcome FROM runs WHERE project = :project AND branch = :branch"
+    " AND seq < coalesce((SELECT seq FROM runs WHERE id = :before), :never)"
     " AND finished_at IS NOT NULL ORDER BY seq DESC LIMIT 1"
 )
 _NEVER = 2**62
 
 
-def seen(connection: Connection, message: str) -> bool:
-    return scalar(connection, _SEEN, message=message) is not None
+def seen(link: Link, message: str) -> bool:
+    return scalar(link, _SEEN, message=message) is not None
 
 
-def load(connection: Connection, run: str) -> r.Run | None:
-    state = scalar(connection, _STATE, run=run)
-    return None if state is None else r.load(state)
+def load(link: Link, run: str, known: r.Run | None = None) -> r.Run | None:
+    """``known``: a state of the run that was stored; it is given back if there is none newer."""
+    rows = link.send(_STATE, {"run": run, "known": known.version if known else 0}).rows
+    if not rows:
+        return None
+    version, state = rows[0]
+    return known if known is not None and known.version == version else r.load(state)
 
 
-def history(connection: Connection, run: str, after: int) -> list[StoredEvent]:
-    rows = connection.execute(_EVENTS, {"run": run, "after": after})
+def history(link: Link, run: str, after: int) -> list[StoredEvent]:
+    rows = link.send(_EVENTS, {"run": run, "after": after}).rows
     return [StoredEvent(run, version, instant(at), e.load(body)) for version, at, body in rows]
 
 
@@ -73,7 +77,7 @@ def newest(
 ) -> Sequence[RunRow]:
     statement = select(*_LISTED).order_by(runs.c.seq.desc())
     if before:
-        statement = statement.where(runs.c.seq < _seq(connection, before))
+        statement = statement.where(runs.c.seq < _seq_of(before))
     if status in OPEN_STATUSES:
         # Few are open: all of them are read, so that no planner walks through a project's history instead.
         found = _rows(connection.execute(statement.where(_OPEN, runs.c.status == status)))
@@ -109,15 +113,14 @@ def of_group(connection: Connection, project: str, group: str) -> Sequence[RunRo
     return _rows(connection.execute(_GROUP, {"project": project, "group_name": group}))
 
 
-def previous_outcome(connection: Connection, project: str, branch: str, before: str) -> str:
-    seq = _seq(connection, before)
-    return str(scalar(connection, _PREVIOUS, project=project, branch=branch, seq=seq) or "")
+def previous_outcome(link: Link, project: str, branch: str, before: str) -> str:
+    found = link.send(_PREVIOUS, {"project": project, "branch": branch, "before": before, "never": _NEVER})
+    return str(found.rows[0][0]) if found.rows else ""
 
 
-def _seq(connection: Connection, run: str) -> int:
+def _seq_of(run: str) -> Any:
     """Its place in the order of creation; after all others for a run that isn't here (yet)."""
-    seq = scalar(connection, _SEQ, run=run)
-    return _NEVER if seq is None else int(seq)
+    return func.coalesce(select(runs.c.seq).where(runs.c.id == run).scalar_subquery(), _NEVER)
 
 
 def _rows(rows: Iterable[Row[Any]]) -> list[RunRow]:

@@ -16,8 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from turnout.adapters.store.database import Database, scalar
-from turnout.adapters.store.failures import translated
+from turnout.adapters.store.database import Database
 from turnout.core.errors import PermanentError, TransientError
 
 HEAD = "0001"
@@ -46,9 +45,9 @@ def version(database: Database) -> str:
     """The migration that the database is at, empty: none yet."""
     if database.path is not None and not database.path.exists():
         return ""
-    with translated(database.name), database.reader.connect() as connection:
+    with database.read() as connection:
         try:
-            return str(scalar(connection, _VERSION) or "")
+            return str(connection.execute(_VERSION).scalar() or "")
         except DBAPIError as error:
             if isinstance(error, OperationalError) and "no such table" not in str(error.orig):
                 raise
@@ -121,7 +120,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 @contextmanager
 def _server_lock(database: Database) -> Iterator[None]:
     """Held by a connection of its own; the server lets go of it when that connection ends, however it ends."""
-    with translated(database.name), database.reader.connect() as connection:
+    with database.read() as connection:
         connection.execute(text("SELECT set_config('lock_timeout', '0', false)"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK})
         try:

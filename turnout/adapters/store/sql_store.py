@@ -9,6 +9,7 @@ from turnout.adapters.store import attempts, changes, deliveries, outbox, prunin
 from turnout.adapters.store.database import Database, Synchronous
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.outbox import LogWriter
+from turnout.adapters.store.states import States
 from turnout.core.ports import (
     AttemptRow,
     Commit,
@@ -47,20 +48,27 @@ class SqlStore:
     def __init__(self, database: Database, log: LogWriter | None) -> None:
         self.database = database
         self.log = log
+        self._states = States()
 
     # --- orchestration --------------------------------------------------------------------------
 
     def seen(self, message: str) -> bool:
-        with self.database.read() as connection:
-            return runs.seen(connection, message)
+        with self.database.look() as link:
+            return runs.seen(link, message)
 
     def load(self, run: str) -> Run | None:
-        with self.database.read() as connection:
-            return runs.load(connection, run)
+        known = self._states.find(run)
+        with self.database.look() as link:
+            found = runs.load(link, run, known)
+        if found is not None and found is not known:
+            self._states.keep(found)
+        return found
 
     def commit(self, change: Commit) -> Sequence[OutboxRow]:
-        with self.database.write() as connection:
-            pending = changes.write(connection, change, self.log)
+        with self.database.change() as link:
+            pending = changes.write(link, change, self.log)
+        if change.run is not None:
+            self._states.keep(change.run)
         if self.log is not None and change.records:
             self.log.announce(change.records)
         return pending
@@ -73,16 +81,16 @@ class SqlStore:
 
     def mark_published(self, rows: Sequence[int], at: datetime) -> None:
         if rows:
-            with self.database.write() as connection:
-                outbox.mark_published(connection, rows, micros(at))
+            with self.database.change() as link:
+                outbox.mark_published(link, rows, micros(at))
 
     def heartbeat(self, attempt: str, at: datetime, lease_until: datetime) -> None:  # noqa: ARG002 — the port's
-        with self.database.write() as connection:
-            attempts.heartbeat(connection, attempt, lease_until)
+        with self.database.change() as link:
+            attempts.heartbeat(link, attempt, lease_until)
 
     def last_heard(self, attempts_: Collection[str]) -> Mapping[str, datetime]:
-        with self.database.read() as connection:
-            return attempts.leases(connection, attempts_)
+        with self.database.look() as link:
+            return attempts.leases(link, attempts_)
 
     def due(self, now: datetime, limit: int = 100) -> Sequence[str]:
         with self.database.read() as connection:
@@ -97,8 +105,8 @@ class SqlStore:
             return runs.of_group(connection, project, group)
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:
-        with self.database.read() as connection:
-            return runs.previous_outcome(connection, project, branch, before)
+        with self.database.look() as link:
+            return runs.previous_outcome(link, project, branch, before)
 
     # --- recovery: the transport has lost what was on it ------------------------------------------
 
@@ -116,8 +124,8 @@ class SqlStore:
     # --- reading ----------------------------------------------------------------------------------
 
     def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]:
-        with self.database.read() as connection:
-            return runs.history(connection, run, after)
+        with self.database.look() as link:
+            return runs.history(link, run, after)
 
     def runs(
         self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
@@ -140,13 +148,13 @@ class SqlStore:
     # --- the webhook's ledger ---------------------------------------------------------------------
 
     def receive(self, delivery: Delivery) -> Delivery:
-        with self.database.write() as connection:
-            return deliveries.receive(connection, delivery)
+        with self.database.change() as link:
+            return deliveries.receive(link, delivery)
 
     def update_delivery(self, delivery: Delivery) -> None:
         """What the orchestrator found out is never overwritten by what the webhook knew before."""
-        with self.database.write() as connection:
-            deliveries.save(connection, delivery)
+        with self.database.change() as link:
+            deliveries.save(link, delivery)
 
     def deliveries(self, *, limit: int = 50, repository: str = "") -> Sequence[Delivery]:
         with self.database.read() as connection:
@@ -155,16 +163,16 @@ class SqlStore:
     # --- reports ----------------------------------------------------------------------------------
 
     def reserve_report(self, report: ReportRow) -> ReportRow | None:
-        with self.database.write() as connection:
-            return reports.reserve(connection, report)
+        with self.database.change() as link:
+            return reports.reserve(link, report)
 
     def record_report(self, report: ReportRow) -> None:
-        with self.database.write() as connection:
-            reports.record(connection, report)
+        with self.database.change() as link:
+            reports.record(link, report)
 
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None:
-        with self.database.read() as connection:
-            return reports.find(connection, run, channel, fact)
+        with self.database.look() as link:
+            return reports.find(link, run, channel, fact)
 
     # --- housekeeping -----------------------------------------------------------------------------
 
