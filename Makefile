@@ -14,12 +14,12 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real chaos chaos-compare demo kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r verb says; do \
-		printf '  make %-11s %s\n' "$$verb" "$$says"; done
+		printf '  make %-13s %s\n' "$$verb" "$$says"; done
 
 setup: $(READY) ## Make .venv with the locked dependencies and `turnout` in it (once; then instant)
 	@:
@@ -49,6 +49,14 @@ real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and i
 
 test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
 	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m tests.again -m real $(PYTEST_ARGS)
+
+# RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time.
+chaos: real-parts ## Kill, stop and cut off everything while RUNS=200 runs go on; nothing may be lost or done twice
+	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+chaos-compare: real-parts ## The same deliveries and strikes for Buildbot; writes the table in docs/chaos.md
+	@tests/peers/setup.sh
+	@$(BIN)/python -m tests.chaos.compare --write $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py

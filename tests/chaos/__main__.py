@@ -14,7 +14,7 @@ from tests.chaos.schedule import Kind, choices, schedule
 from tests.chaos.telling import figures, table
 from tests.chaos.theatre import Theatre
 
-STRIKES = 27
+STRIKES = len(choices())
 """Every kind on every target once."""
 
 

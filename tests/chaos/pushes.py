@@ -72,16 +72,24 @@ def _make(path: Path, name: str, pipeline: str) -> Repository:
     return Repository(name, path, commits)
 
 
-def deliveries(seed: int, count: int, repositories: Sequence[Repository], doubled: float) -> list[Delivery]:
-    """``count`` pushes, the same for each seed; of ``doubled``, a share, the delivery comes twice, or three times."""
+def planned(seed: int, count: int, doubled: float) -> list[tuple[str, int]]:
+    """Ids of deliveries, the same for each seed, and how often each is sent: a share, ``doubled``, twice or thrice."""
     random = Random(f"deliveries {seed}")
     found = []
     for _ in range(count):
+        copies = random.choice((2, 2, 3)) if random.random() < doubled else 1
+        found.append((str(UUID(int=random.getrandbits(128), version=4)), copies))
+    return found
+
+
+def deliveries(seed: int, count: int, repositories: Sequence[Repository], doubled: float) -> list[Delivery]:
+    """As `planned`, each a push to one of ``repositories``."""
+    random = Random(f"pushes {seed}")
+    found = []
+    for id, copies in planned(seed, count, doubled):
         repository = random.choice(repositories)
         at = random.randrange(1, len(repository.commits))
         body = json.dumps(_payload(repository, at, random.choice(BRANCHES))).encode()
-        copies = random.choice((2, 2, 3)) if random.random() < doubled else 1
-        id = str(UUID(int=random.getrandbits(128), version=4))
         found.append(Delivery(id, repository.name, body, copies))
     return found
 

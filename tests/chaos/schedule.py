@@ -41,7 +41,7 @@ LASTS: dict[Kind, tuple[float, float]] = {
 """Seconds, from and to."""
 AT_ONCE = 0.4
 """The share of deliveries that come in one burst; the others come with the strikes, so that each of them meets some."""
-TOGETHER = 0.2
+TOGETHER = 0.3
 """The share of strikes that come together with the one before, so that one fault meets another."""
 
 

@@ -24,7 +24,7 @@ def test_strikes_last_as_long_as_their_kind_may_and_some_come_together() -> None
         shortest, longest = LASTS[each.kind]
         assert shortest <= each.lasts <= longest
     together = sum(each.together for each in planned)
-    assert 20 < together < 60
+    assert 40 < together < 80
     assert not planned[0].together
 
 

@@ -59,14 +59,18 @@ def pipeline(effects: Path) -> str:
 
 
 class Theatre:
-    """``turnout up --separate`` on Kafka and PostgreSQL, kept up as an init system would.
+    """``turnout up``, kept up as an init system would. ``shared``: each function in a process of its own, on Kafka and
+    PostgreSQL, each behind a proxy; False: as it comes, on the embedded log and SQLite.
 
     ``disk``: the home is on a small disk of its own; False: mounting one isn't allowed here.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, shared: bool = True) -> None:
         self.home = home
         self.disk = may_mount()
+        self.proxies: Mapping[str, Proxy] = {}
+        self.servers: Mapping[str, LocalServer] = {}
+        self._shared = shared
         self.falls = 0  # how often the stack went down without being told to
         self._closing = ExitStack()
         self._over = threading.Event()
@@ -75,21 +79,12 @@ class Theatre:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            kafka, database = stack.enter_context(Proxy()), stack.enter_context(Proxy())
-            broker = stack.enter_context(Broker(advertised_port=kafka.port))
-            postgres = stack.enter_context(Postgres())
-            kafka.target, database.target = broker.port, postgres.port
-            self.proxies: Mapping[str, Proxy] = {"kafka": kafka, "postgresql": database}
-            self.servers: Mapping[str, LocalServer] = {"kafka": broker, "postgresql": postgres}
+            through, direct = self._servers(stack) if self._shared else ({}, {})
             if self.disk:
                 self._small = stack.enter_context(SmallDisk(self.home / "state", DISK))
-            direct = postgres.create_database("chaos")
-            settings = {
-                "TURNOUT_DATABASE_URL": direct.replace(f":{postgres.port}/", f":{database.port}/"),
-                "TURNOUT_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
-            }
-            self.system = stack.enter_context(System(self.home, settings, ["--separate"]))
-            self.seen = Wiring(read_settings(self.system.environ | {"TURNOUT_DATABASE_URL": direct}))
+            arguments = ["--separate"] if self._shared else []
+            self.system = stack.enter_context(System(self.home, through, arguments))
+            self.seen = Wiring(read_settings(self.system.environ | direct))
             stack.callback(self.seen.store.close)
             self._repositories()
             self.system.start()
@@ -104,6 +99,22 @@ class Theatre:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.__exit__(kind, error, trace)
+
+    def _servers(self, stack: ExitStack) -> tuple[dict[str, str], dict[str, str]]:
+        """The settings of the stack, whose connections go through the proxies; and what is different for us."""
+        kafka, database = stack.enter_context(Proxy()), stack.enter_context(Proxy())
+        broker = stack.enter_context(Broker(advertised_port=kafka.port))
+        postgres = stack.enter_context(Postgres())
+        kafka.target, database.target = broker.port, postgres.port
+        self.proxies = {"kafka": kafka, "postgresql": database}
+        self.servers = {"kafka": broker, "postgresql": postgres}
+        direct = postgres.create_database("chaos")
+        through = direct.replace(f":{postgres.port}/", f":{database.port}/")
+        bootstrap = f"127.0.0.1:{kafka.port}"
+        return (
+            {"TURNOUT_DATABASE_URL": through, "TURNOUT_KAFKA_BOOTSTRAP": bootstrap},
+            {"TURNOUT_DATABASE_URL": direct},
+        )
 
     def _repositories(self) -> None:
         self.repositories = make_repositories(self.home / "git", pipeline(self.system.effects))
@@ -149,9 +160,14 @@ class Theatre:
             case _:
                 return lambda: self._network(strike)
 
-    def _processes(self, part: str, *, whole: bool) -> list[int]:
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """Their names and processes, as the stack last told them."""
         running = read_running(self.system.wiring.settings.home)
-        pid = running.parts.get(part) if running else None
+        return running.parts if running else {}
+
+    def _processes(self, part: str, *, whole: bool) -> list[int]:
+        pid = self.parts.get(part)
         if pid is None:
             return []
         return tree(pid) if whole else [pid]
@@ -161,31 +177,37 @@ class Theatre:
         return f"{len(heard)} processes" if whole else ("" if heard else "it was not there")
 
     def _kill_supervisor(self, *, whole: bool) -> str:
+        there = self.down(0.0, whole=whole)
+        return ("with all its parts" if whole else "alone") if there else "it was not there"
+
+    def down(self, seconds: float, *, whole: bool = True) -> bool:
+        """SIGKILL the supervisor, with all its parts or alone; so long nobody starts it again. False: it was down."""
         with self._meant:
             if self.system.process is None or self.system.process.poll() is not None:
-                return "it was not there"
+                return False
             self.system.kill_supervisor(with_parts=whole)
+            wait(seconds)
             self._start()
-        return "with all its parts" if whole else "alone"
+        return True
 
     def _freeze(self, strike: Strike) -> str:
         # A function's server is a parent and a worker: stopping the parent alone would stop nothing.
         whole = strike.whole or strike.target not in ("dispatcher", "agent-script")
         heard = send(self._processes(strike.target, whole=whole), signal.SIGSTOP)
-        self._wait(strike.lasts)
+        wait(strike.lasts)
         send(heard, signal.SIGCONT)
         return "" if heard else "it was not there"
 
     def _restart(self, strike: Strike) -> str:
         server = self.servers[strike.target]
         server.kill()
-        self._wait(strike.lasts)
+        wait(strike.lasts)
         server.start()
         return ""
 
     def _full(self, lasts: float) -> str:
         self._small.fill()
-        self._wait(lasts)
+        wait(lasts)
         self._small.free()
         return ""
 
@@ -199,16 +221,13 @@ class Theatre:
                 proxy.half_close()
             case Kind.SLOW:
                 proxy.delay(LATENCY)
-                self._wait(strike.lasts)
+                wait(strike.lasts)
                 proxy.delay(0.0)
             case _:
                 proxy.stall()
-                self._wait(strike.lasts)
+                wait(strike.lasts)
                 proxy.flow(after_reset=strike.kind is Kind.BLACKHOLE)
         return f"{met} connections"
-
-    def _wait(self, seconds: float) -> None:
-        threading.Event().wait(seconds)
 
     # --- what an init system does ---------------------------------------------------------------
 
@@ -233,3 +252,8 @@ class Theatre:
                     self.system.process.kill()
                     self.system.process.wait()
                 self._over.wait(1.0)
+
+
+def wait(seconds: float) -> None:
+    """How long a strike lasts is what it is, not what something else is waited for."""
+    threading.Event().wait(seconds)
