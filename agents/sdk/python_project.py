@@ -228,13 +228,21 @@ def _included(root: Path, files: Sequence[str]) -> list[str]:
     waiting = list(files)
     while waiting:
         name = waiting.pop(0)
-        if name in seen or not (root / name).is_file():
+        if name in seen or not _is_file(root / name):
             continue
         seen[name] = None
         text = (root / name).read_text("utf-8", errors="replace")
         for other in re.findall(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", text, re.MULTILINE):
             waiting.append(str(Path(name).parent / other))
     return list(seen)
+
+
+def _is_file(path: Path) -> bool:
+    """What a requirement file calls a file may be no name at all."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _locked_versions(root: Path) -> tuple[str, ...]:

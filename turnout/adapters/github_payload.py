@@ -10,7 +10,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from turnout.core.change import Change, NoChange
 from turnout.core.errors import PermanentError
@@ -43,15 +43,15 @@ def _check_branch(name: str) -> str:
     return name
 
 
-def _whole(text: object) -> object:
+def _whole(text: str) -> str:
     """Without NUL, which no text column of PostgreSQL takes, and half surrogate pairs, which UTF-8 does not."""
-    if isinstance(text, str) and (not text.isascii() or "\0" in text):
-        return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 _Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-_Prose = Annotated[str, BeforeValidator(_whole)]
+_Prose = Annotated[str, AfterValidator(_whole)]
 _Paths = Annotated[tuple[str, ...], FailFast()]
 
 
@@ -62,7 +62,7 @@ class _Part(BaseModel):
 class _Repository(_Part):
     full_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=300)
     clone_url: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=2000)
-    default_branch: str = ""
+    default_branch: Annotated[_Prose, Field(max_length=1000)] = ""
     fork: bool = False
 
 
@@ -109,7 +109,7 @@ class _PullRequest(_Part):
 
 
 class _PullRequestEvent(_Part):
-    action: Annotated[str, Field(max_length=100)]
+    action: Annotated[_Prose, Field(max_length=100)]
     pull_request: _PullRequest
     repository: _Repository
 
@@ -193,7 +193,7 @@ def _author(push: _Push) -> str:
 def _paths(commits: tuple[_Commit, ...]) -> tuple[str, ...] | None:
     if not commits or len(commits) >= MAX_LISTED_COMMITS:
         return None
-    paths = {path for c in commits for path in (*c.added, *c.modified, *c.removed)}
+    paths = {_whole(path) for c in commits for path in (*c.added, *c.modified, *c.removed)}
     if len(paths) > MAX_PATHS or sum(len(path.encode()) for path in paths) > MAX_PATHS_BYTES:
         return None
     return tuple(sorted(paths))
