@@ -1,0 +1,2 @@
+coverage.py
+{"totals": {"covered_lines": 3, "num_statements": 4}}
