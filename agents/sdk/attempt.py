@@ -1,5 +1,9 @@
 """One attempt, in a process of its own: check out, run the agent, answer.
 
+A process that has come to a clean end takes further attempts, one after another, of the same project and the same
+trust: what it has touched once it need not copy again, and a first tool and a checkout of the same commit are made
+ready while it waits (`readiness`).
+
 The process holds no credential of the bus or the store. All it says goes to the worker through the channel; when the
 worker is gone, it ends itself and its tools. One thread works; a second one listens, keeps the time and sends the log
 on; it also has the last word when the first does not come to an end.
@@ -17,13 +21,13 @@ import traceback
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
-from agents.sdk import disk
+from agents.sdk import disk, environment
 from agents.sdk.channel import Begin, Channel, Done, Logged, Stop
-from agents.sdk.environment import sandbox
 from agents.sdk.interpreter import interpreter_roots
-from agents.sdk.local_workspace import LocalWorkspace, cache_of, limits
+from agents.sdk.local_workspace import USUAL_LIMITS, LocalWorkspace, cache_of, limits
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
+from agents.sdk.readiness import Readiness
 from agents.sdk.registry import load
 from agents.sdk.stopping import Stopped, Stopping, Why
 from turnout.adapters.git_command import Credential
@@ -31,8 +35,10 @@ from turnout.adapters.mirror import Mirror, Mirrors
 from turnout.core.errors import TransientError, TurnoutError
 from turnout.core.model import Outcome
 from turnout.core.result import Result
-from turnout.runtimes.sandbox import Prepared
+from turnout.runtimes.keepers import Starter, new_interpreter
 
+IDLE = 60.0  # seconds that a process waits for its next attempt
+MOST_ATTEMPTS = 100  # of one process: whatever an agent leaves in its memory does not grow for ever
 UNWIND = 3.0  # seconds that the working thread gets to come to an end, after its tools have
 INTERRUPT = signal.SIGUSR1
 _MASKED = ("summary", "reason", "findings", "tests", "outputs", "tools", "sandbox")
@@ -44,7 +50,8 @@ def folder_of(home: Path, attempt: str) -> Path:
 
 
 class Attempt:
-    def __init__(self, begin: Begin, channel: Channel) -> None:
+    def __init__(self, begin: Begin, channel: Channel, ready: Readiness) -> None:
+        self._ready = ready
         self._begin = begin
         self._task = begin.task
         self._channel = channel
@@ -60,18 +67,31 @@ class Attempt:
         self._answering = threading.Lock()
         self._over = threading.Event()
         self._raised = False
+        self._sound = True
 
-    def run(self) -> None:
-        """From the working thread, which has to be the process's main one, because that is where signals arrive."""
+    def run(self, *, last: bool) -> bool:
+        """From the working thread, which has to be the process's main one, because that is where signals arrive.
+
+        Whether this process takes another attempt; ``last``: it doesn't.
+        """
         signal.signal(INTERRUPT, self._interrupted)
         listener = threading.Thread(target=self._listen, name="listener", daemon=True)
         listener.start()
+        result: Result | None = None
         try:
             result = self._result()
-        except Stopped:  # it came while the result was being made
+            self._answering.acquire()  # never released: whoever comes second waits for the process to end
+        except Stopped:  # it came while the result was being made, or after
             result = self._stopped()
-        self._answer(result)
+            self._answering.acquire()
         self._over.set()
+        self._rouse()
+        listener.join()  # what the worker says next is for the next attempt
+        for descriptor in (self._woken, self._wake):
+            os.close(descriptor)
+        stays = not last and self._sound and self._stopping.why is None
+        self._answer(result, stays=stays)
+        return stays
 
     # --- the working thread ---------------------------------------------------------------------
 
@@ -87,6 +107,7 @@ class Attempt:
             self.stream.line(str(error))
             return Result(outcome=Outcome.ERROR, summary=error.message, reason=str(error))
         except Exception as error:
+            self._sound = False
             self.stream.line("".join(traceback.format_exception(error)))
             last = traceback.extract_tb(error.__traceback__)[-1]
             said = str(error).split("\n", 1)[0]
@@ -105,14 +126,12 @@ class Attempt:
         cache = cache_of(self._begin.home, task, self._folder)
         for folder in (cache, scratch, kept):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held_in = sandbox(self._begin.sandbox)
+        held_in = environment.sandbox(self._begin.sandbox)
         self.stream.line(held_in.describe())
-        prepared = Prepared(held_in, limits(task), fork=True)  # gets ready during the checkout
-        try:
-            mirror = self._check_out(tree)
-        except BaseException:
-            prepared.discard()
-            raise
+        self._ready.prepare(
+            held_in, limits(task)
+        )  # gets ready during the checkout, unless it is ready already
+        mirror = self._check_out(tree)
         workspace = LocalWorkspace(
             path=tree,
             cache=cache,
@@ -147,9 +166,13 @@ class Attempt:
                     raise
                 self.stream.line(f"{error}; again in {pause:g} s")
                 time.sleep(pause)
-        mirror.checkout(wanted.sha, tree)
-        how = "fetched and checked out" if fetched else "checked out"
+        if self._ready.move_tree(mirror, wanted.sha, tree):
+            how = "took the checkout that was ready"
+        else:
+            mirror.checkout(wanted.sha, tree)
+            how = "fetched and checked out" if fetched else "checked out"
         took = (time.monotonic() - began) * 1000
+        self._ready.again = (mirror, wanted.sha, took / 1000)
         self.stream.line(f"{how} {wanted.repository} at {wanted.sha[:12]} in {took:.0f} ms")
         return mirror
 
@@ -203,8 +226,8 @@ class Attempt:
         until = time.monotonic() + UNWIND
         while not self._over.wait(0.1) and time.monotonic() < until:
             signal.pthread_kill(self._worker, INTERRUPT)
-        if not self._over.is_set():
-            self._answer(self._stopped())
+        if not self._over.is_set() and self._answering.acquire(blocking=False):
+            self._answer(self._stopped(), stays=False)
             os._exit(0)
 
     # --- answering ----------------------------------------------------------------------------------
@@ -225,11 +248,10 @@ class Attempt:
             case _:
                 return Result(outcome=Outcome.ERROR, lost=True, summary=f"lost: {reason}", reason=reason)
 
-    def _answer(self, result: Result) -> None:
-        """Once; whoever comes second waits for the process to end."""
-        self._answering.acquire()  # never released
+    def _answer(self, result: Result, *, stays: bool) -> None:
+        """For whoever holds `_answering`."""
         self.stream.finish()
-        self._channel.send(Done(result=masked(result, self._masker)))
+        self._channel.send(Done(result=masked(result, self._masker), stays=stays))
 
     def _say(self, text: str) -> None:
         self._channel.send(Logged(text=text))
@@ -278,13 +300,37 @@ class _LinesToLog:
         return False
 
 
-def main(channel: Channel) -> None:
-    """Run the attempt that the worker describes first. Returns when the answer is given."""
-    messages: list[Any] | None = []
-    while messages == []:
+def main(channel: Channel, sandbox: str = "", starter: Starter = new_interpreter) -> None:
+    """Run the attempts that the worker describes, one after another. Returns when none comes any more.
+
+    ``sandbox``: what tools will be held in, if that is known: the first one is made ready before its task is there.
+    ``starter``: of the tools' keepers.
+    """
+    ready = Readiness(starter)
+    try:
+        if sandbox:
+            ready.prepare(environment.sandbox(sandbox), USUAL_LIMITS)
+        for number in range(1, MOST_ATTEMPTS + 1):
+            begin = _next(channel)
+            if begin is None:
+                return
+            attempt = Attempt(begin, channel, ready)
+            sys.stdout = cast(TextIO, _LinesToLog(attempt.stream))
+            if not attempt.run(last=number == MOST_ATTEMPTS):
+                return
+            ready.for_the_next(environment.sandbox(begin.sandbox), limits(begin.task), begin.home)
+    finally:
+        ready.close()
+
+
+def _next(channel: Channel) -> Begin | None:
+    """None: there is nothing more to do. What is said to an attempt that has ended meanwhile is nobody's."""
+    until = time.monotonic() + IDLE
+    while (left := until - time.monotonic()) > 0 and select.select([channel], [], [], left)[0]:
         messages = channel.receive()
-    if not messages or not isinstance(messages[0], Begin):
-        return
-    attempt = Attempt(messages[0], channel)
-    sys.stdout = cast(TextIO, _LinesToLog(attempt.stream))
-    attempt.run()
+        if messages is None:
+            return None
+        for each in messages:
+            if isinstance(each, Begin):
+                return each
+    return None

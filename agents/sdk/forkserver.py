@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -23,15 +24,23 @@ _PROGRAM = (
 
 
 class Forked:
-    """One attempt's process, as the worker sees it."""
+    """The process of an attempt, or of several, one after another, as the worker sees it. ``used``: not the first."""
 
     def __init__(self, channel: Channel, status: int) -> None:
+        self.used = False
         self.channel = channel
         self.status = status
         self.pid: int | None = None
         self.exit: int | None = None
         self.failure = ""
         self._rest = b""
+
+    def waits(self) -> bool:
+        """Whether it still lives, for all that can be seen."""
+        while select.select([self.status], [], [], 0)[0]:
+            if not self.hear_status():
+                return False
+        return True
 
     def hear_status(self) -> bool:
         """Read what the zygote says of it; False: it has said all, or is gone itself."""
@@ -55,22 +64,56 @@ class Forked:
 
 
 class ForkServer:
-    """Thread-safe. ``agents``: ``module:function`` of each that is to be ready. ``sandbox`` as in `environment`."""
+    """Thread-safe. ``agents``: ``module:function`` of each that is to be ready. ``sandbox`` as in `environment`.
 
-    def __init__(self, agents: Sequence[str], sandbox: str) -> None:
+    ``most_idle``: processes that wait for another attempt; 0: one a core.
+    """
+
+    def __init__(self, agents: Sequence[str], sandbox: str, most_idle: int = 0) -> None:
         self._agents = json.dumps(list(agents))
         self._sandbox = sandbox
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._idle: list[tuple[str, Forked]] = []  # the longest idle first
+        self._most_idle = most_idle or os.cpu_count() or 1
 
     def start(self) -> None:
-        """Returns at once; the zygote gets ready by itself."""
+        """Returns at once; the zygote gets ready by itself, and the first attempt's process after it."""
         with self._lock:
             self._start()
+        self.keep("", self._fork())
 
-    def fork(self) -> Forked:
-        """A new process that waits for `channel.Begin`. Raises: TransientError."""
+    def borrow(self, key: str) -> Forked:
+        """A process that waits for `channel.Begin`: one that was kept for this key, or a new one.
+
+        Raises: TransientError.
+        """
+        for wanted in (key, ""):
+            while (found := self._take(wanted)) is not None:
+                if found.waits():
+                    return found
+                found.close()
+        return self._fork()
+
+    def keep(self, key: str, forked: Forked) -> None:
+        """It waits for another attempt of this key; "": of any. Who has waited longest goes when there are too many."""
+        with self._lock:
+            self._idle.append((key, forked))
+            leaving = self._idle[: -self._most_idle]
+            del self._idle[: -self._most_idle]
+        for _, each in leaving:
+            each.close()  # that is how it learns
+
+    def _take(self, key: str) -> Forked | None:
+        with self._lock:
+            for place in range(len(self._idle) - 1, -1, -1):
+                if self._idle[place][0] == key:
+                    return self._idle.pop(place)[1]
+        return None
+
+    def _fork(self) -> Forked:
+        """Raises: TransientError."""
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
@@ -97,7 +140,10 @@ class ForkServer:
     def close(self) -> None:
         """End the zygote and every attempt that still runs."""
         with self._lock:
+            idle, self._idle = self._idle, []
             self._stop()
+        for _, each in idle:
+            each.close()
 
     @property
     def pid(self) -> int | None:

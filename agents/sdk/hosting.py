@@ -70,6 +70,8 @@ class HostedAttempt:
         self._order: Stop | None = None
         self._kill_at: float | None = None
         self._overdue = False
+        self._heard = False
+        self._stays = False
         self._guard = threading.Lock()
         self._woken, self._wake = os.pipe()
 
@@ -106,13 +108,19 @@ class HostedAttempt:
 
     def _run(self) -> Result:
         begin = self._describe()
+        kept_for = f"{self.task.project} {'trusted' if self.task.trusted else 'untrusted'}"
         for again in (True, False):
-            forked = self._host.forks.fork()
+            forked = self._host.forks.borrow(kept_for)
+            ended = "ended"
             try:
                 ended = self._follow(forked, begin)
             finally:
-                self._host.forks.kill(forked)
-                forked.close()
+                if ended == "stays":
+                    forked.used = True
+                    self._host.forks.keep(kept_for, forked)
+                else:
+                    self._host.forks.kill(forked)
+                    forked.close()
             if self._result is not None or not (again and ended == "never began"):
                 break
         return self._result or self._without_answer(forked)
@@ -137,7 +145,7 @@ class HostedAttempt:
             fetch_again=host.fetch_again,
         )
 
-    def _follow(self, forked: Forked, begin: Begin) -> Literal["ended", "never began"]:
+    def _follow(self, forked: Forked, begin: Begin) -> Literal["ended", "never began", "stays"]:
         try:
             forked.channel.send(begin)
         except OSError:
@@ -153,6 +161,8 @@ class HostedAttempt:
             ready, _, _ = select.select(watched, [], [], max(0.0, until - now))
             if forked.channel in ready and not self._hear(forked):
                 watched.remove(forked.channel)
+            if self._stays and not sent and forked.exit is None:
+                return "stays"
             if forked.status in ready and not forked.hear_status():
                 watched.remove(forked.status)
             now = time.monotonic()
@@ -173,7 +183,8 @@ class HostedAttempt:
                 self._kill_at = None
         if forked.failure:
             raise TransientError(f"no process could be started: {forked.failure}")
-        return "never began" if forked.pid is None else "ended"
+        began = forked.pid is not None and (self._heard or not forked.used)
+        return "ended" if began else "never began"
 
     def _hear(self, forked: Forked) -> bool:
         """False: the attempt's end of the channel is closed."""
@@ -182,6 +193,7 @@ class HostedAttempt:
         except ValueError as error:
             raise PermanentError(f"the attempt's process said what nobody understands: {error}") from error
         for each in messages or ():
+            self._heard = True
             match each:
                 case Logged():
                     self._log(each.text)
@@ -189,6 +201,7 @@ class HostedAttempt:
                     self._keep(each)
                 case Done():
                     self._result = each.result
+                    self._stays = each.stays
                     self._kill_at = time.monotonic() + MARGIN
                 case _:
                     pass

@@ -48,6 +48,9 @@ def cache_of(home: Path, task: TaskRequested, own: Path) -> Path:
     return home / "cache" / (name if task.trusted else f"{name}-untrusted")
 
 
+USUAL_LIMITS = Limits(pids=MOST_PROCESSES)  # of tasks that say nothing of their resources
+
+
 def limits(task: TaskRequested) -> Limits:
     """Of each tool of the task."""
     asked = task.resources
@@ -71,7 +74,7 @@ def _is_text(content: bytes) -> bool:
 class LocalWorkspace:
     """``shown``: folders besides that tools may read (the mirror's objects).
 
-    ``kept``: where artifacts wait for the worker. ``prepared``: what the first tool is started with, if it is there.
+    ``kept``: where artifacts wait for the worker. ``prepared``: gives what a tool is started with.
     """
 
     path: Path
@@ -86,7 +89,7 @@ class LocalWorkspace:
     keep: Callable[[Kept], None]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     shown: tuple[Path, ...] = ()
-    prepared: Prepared | None = None
+    prepared: Callable[[Sandbox, Limits], Prepared] = Prepared
     disk: disk.Disk | None = None
 
     def run(
@@ -119,9 +122,7 @@ class LocalWorkspace:
         output = _Output(self.stream, capture=capture, quiet=quiet)
 
         def begin() -> RunningTool:
-            prepared = self.prepared or Prepared(self.sandbox, spec.limits, fork=True)
-            self.prepared = None
-            return prepared.run(argv, spec, merged=not capture)
+            return self.prepared(self.sandbox, spec.limits).run(argv, spec, merged=not capture)
 
         with self.stopping.running(begin) as tool:
             timed_out = output.follow(tool, None if timeout is None else began + timeout, self.stopping.grace)
@@ -142,12 +143,6 @@ class LocalWorkspace:
         self._say_how_it_ended(ran, timeout)
         return ran
 
-    def close(self) -> None:
-        """What was prepared, and has not been needed, is not wanted any more."""
-        if self.prepared is not None:
-            self.prepared.discard()
-            self.prepared = None
-
     def which(self, program: str) -> str | None:
         return self.sandbox.which(program, self._spec(".", {}, network=False, writable_cache=False))
 
@@ -156,8 +151,11 @@ class LocalWorkspace:
 
     def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
         parts = name.split("/")
-        if not all(re.fullmatch(r"[^/\0]{1,200}", each) and each not in (".", "..") for each in parts):
-            raise AgentError(f"{name!r} cannot name an artifact", "use a relative path without `.` and `..`")
+        if not all(_nameable(each) for each in parts):
+            raise AgentError(
+                f"{ascii(name)[:200]} cannot name an artifact",
+                "use a relative path in UTF-8, without `.` and `..`, each part of at most 200 bytes",
+            )
         if _TEXTUAL.fullmatch(media_type) or _is_text(content):
             content = self.masker.whole(content)
         elif self.masker.hides(content):
@@ -210,6 +208,15 @@ class LocalWorkspace:
             self.log(f"{ran.argv[0]} ran out of memory: the kernel killed a process of it")
         elif ran.signal is not None:
             self.log(f"{ran.argv[0]} was ended by signal {ran.signal}")
+
+
+def _nameable(part: str) -> bool:
+    """A repository may call a file what no key of the store, and no JSON, can hold."""
+    try:
+        size = len(part.encode())
+    except UnicodeEncodeError:
+        return False
+    return 1 <= size <= 200 and "\0" not in part and part not in (".", "..")
 
 
 class _Output:

@@ -10,13 +10,14 @@ import structlog
 
 from agents.sdk import answers
 from agents.sdk.attempt import folder_of
+from agents.sdk.readiness import remove_left_spares
 from agents.sdk.spool import Spool
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Outcome, Value
 from turnout.core.ports import Claims, Clock
 from turnout.core.result import Result
-from turnout.runtimes.sandbox import remove_tree
+from turnout.runtimes.sandbox import lives, remove_tree
 
 _log = structlog.get_logger()
 _NOTE = "task.json"
@@ -69,6 +70,7 @@ def remove_left_folders(claims: Claims, home: Path) -> None:
     for attempt in sorted(os.listdir(base)) if base.is_dir() else ():
         if claims.state(attempt) in ("free", "finished", "lost"):
             remove_folder(base / attempt)
+    remove_left_spares(home, lives)
 
 
 def remove_folder(folder: Path) -> None:

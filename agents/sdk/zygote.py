@@ -25,6 +25,7 @@ from agents.sdk.channel import Channel
 from agents.sdk.environment import sandbox
 from agents.sdk.registry import load
 from turnout.core.errors import TurnoutError
+from turnout.runtimes.keepers import REQUEST, Forker, become_keeper
 
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # Source: linux/prctl.h
@@ -43,9 +44,14 @@ def prctl(option: int, value: int) -> None:
 
 @dataclass
 class Zygote:
-    """``reports``: process id of each living attempt → the pipe for how it ends."""
+    """``reports``: process id of each living attempt → the pipe for how it ends; ``keepers``: of tools.
+
+    ``sandbox`` as in `environment`; empty where none can be had as it was asked for: each attempt says so.
+    """
 
     control: socket.socket
+    sandbox: str = ""
+    keepers: dict[int, int] = field(default_factory=dict)
     reports: dict[int, int] = field(default_factory=dict)
     strays: dict[int, float] = field(default_factory=dict)
     _own: tuple[int, ...] = ()
@@ -60,16 +66,45 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGINT, signal.SIGTERM):  # the worker decides when attempts end
             signal.signal(number, signal.SIG_IGN)
-        self._own = (woken, wake, self.control.fileno())
+        self._asked, self._asks = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET if LINUX else socket.SOCK_DGRAM
+        )
+        self._own = (woken, wake, self.control.fileno(), self._asked.fileno())
         while True:
             timeout = 1.0 if self.strays else None
-            ready, _, _ = select.select([self.control.fileno(), woken], [], [], timeout)
+            ready, _, _ = select.select([self.control.fileno(), woken, self._asked.fileno()], [], [], timeout)
             if woken in ready:
                 os.read(woken, 1024)
             self._collect()
+            if self._asked.fileno() in ready:
+                self._fork_keeper()
             if self.control.fileno() in ready and not self._hear():
                 break
         self._end_all()
+
+    def _fork_keeper(self) -> None:
+        """For an attempt that starts a tool, see `turnout.runtimes.keepers`."""
+        piece, descriptors, _, _ = socket.recv_fds(self._asked, len(REQUEST), 5)
+        if piece != REQUEST or len(descriptors) != 5:
+            for each in descriptors:
+                os.close(each)
+            return
+        control, *streams, report = descriptors
+        try:
+            pid = os.fork()
+        except OSError as error:
+            print(f"no keeper can be forked: {error.strerror}", file=sys.stderr)
+        else:
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                become_keeper(control, streams)
+            self.keepers[pid] = report
+            self._say(report, f"pid {pid}\n")
+        finally:
+            for each in (control, *streams):
+                os.close(each)
+            if report not in self.keepers.values():
+                os.close(report)
 
     def _hear(self) -> bool:
         """Carry out what the worker asks for; False: it is gone."""
@@ -124,9 +159,15 @@ class Zygote:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        for descriptor in (*self._own, *self.reports.values(), *self._descriptors, report):
+        for descriptor in (
+            *self._own,
+            *self.reports.values(),
+            *self.keepers.values(),
+            *self._descriptors,
+            report,
+        ):
             os.close(descriptor)
-        attempt.main(Channel(socket.socket(fileno=channel)))
+        attempt.main(Channel(socket.socket(fileno=channel)), self.sandbox, Forker(self._asks))
 
     def _collect(self) -> None:
         """Attempts that have ended, and what they left behind."""
@@ -139,14 +180,15 @@ class Zygote:
             if pid == 0:
                 break
             self.strays.pop(pid, None)
-            if (report := self.reports.pop(pid, None)) is not None:
+            if (report := self.reports.pop(pid, None) or self.keepers.pop(pid, None)) is not None:
                 ended = True
                 self._say(report, f"exit {os.waitstatus_to_exitcode(status)}\n")
                 os.close(report)
         if LINUX and (ended or self.strays):
             now = time.monotonic()
+            known = self.reports.keys() | self.keepers.keys()
             self.strays = {
-                pid: self.strays.get(pid, now + STRAY_LIFE) for pid in children() if pid not in self.reports
+                pid: self.strays.get(pid, now + STRAY_LIFE) for pid in children() if pid not in known
             }
             for pid, until in self.strays.items():
                 if now >= until:
@@ -168,6 +210,9 @@ class Zygote:
     def _end_all(self) -> None:
         for pid in list(self.reports):
             self._kill(pid)
+        for report in self.keepers.values():
+            os.close(report)
+        self.keepers = {}  # they notice that their attempts are gone, and clean up
         until = time.monotonic() + STRAY_LIFE
         while self.reports or self.strays:
             self._collect()
@@ -213,6 +258,7 @@ def main(control: int, agents: str, choice: str) -> None:
         sandbox(choice)
     except TurnoutError as error:
         print(error, file=sys.stderr)
+        choice = ""
     gc.collect()
     gc.freeze()  # the collector's marks would copy every page in each fork
-    Zygote(socket.socket(fileno=control)).serve()
+    Zygote(socket.socket(fileno=control), choice).serve()

@@ -19,7 +19,7 @@ def first_word(made: Bench, number: int) -> float:
     """From asking for a fork to the first line that the attempt says, which is before its checkout."""
     task = made.task("quick", task="first-word", number=number)
     began = time.monotonic()
-    forked = made.host.forks.fork()
+    forked = made.host.forks.borrow("")
     forked.channel.send(Begin(task=task, agent=made.host.agents["quick"], home=made.home, sandbox="none"))
     while not forked.channel.receive():
         pass
@@ -39,7 +39,7 @@ def main() -> None:
         with bench(home, origin, sha) as made:
             made.run("quick")
             times: dict[str, list[float]] = {"first word": [], "agent's function": [], "result": []}
-            for number in range(ROUNDS):
+            for number in range(1, ROUNDS + 1):
                 times["first word"].append(first_word(made, number))
                 began = time.monotonic()
                 finished = made.finish(made.task("quick", number=number))

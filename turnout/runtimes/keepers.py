@@ -1,7 +1,7 @@
-"""The two ways to a tool's keeper (`sandbox_supervisor`): a new interpreter, or a fork of this process.
+"""The two ways to a tool's keeper (`sandbox_supervisor`): a new interpreter, or a fork of a process made for that.
 
-A fork costs a tenth of an interpreter. It is for processes that were made to be forked: small, with nothing in their
-memory that a keeper should not hold. Whoever holds more (a worker, the command line) starts an interpreter.
+A fork costs a fifth of an interpreter, where the process that is forked is small and does nothing else: the agents'
+zygote. Forking an attempt's own process would make it copy each page that it touches afterwards.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
 from turnout.runtimes import sandbox_supervisor
 
@@ -28,7 +28,7 @@ SUPERVISOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from turnout.runtimes.sandbox_supervisor import main; main(int(sys.argv[2]))"
 )
-CAN_FORK = sys.platform == "linux" and hasattr(os, "pidfd_open")
+REQUEST = b"keeper"
 CONTROL = 3  # the descriptor of the socket in a forked keeper
 
 
@@ -50,13 +50,11 @@ class Keeper(Protocol):
         ...
 
 
-def keeper(control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream, *, fork: bool) -> Keeper:
-    """Start one that listens to ``control``. The streams are as `subprocess.Popen` takes them.
+Starter = Callable[[socket.socket, Stream, Stream, Stream], Keeper]
+"""Starts a keeper that listens to a socket, with a tool's three streams. Raises: OSError when it can't be made."""
 
-    Raises: OSError when no process can be made.
-    """
-    if fork and CAN_FORK:
-        return ForkedKeeper(control, stdin, stdout, stderr)
+
+def new_interpreter(control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream) -> Keeper:
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", SUPERVISOR, str(LIBRARY), str(control.fileno())],
         env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
@@ -69,56 +67,94 @@ def keeper(control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream
     )
 
 
-class ForkedKeeper:
-    """Thread-safe. Linux only."""
+class Forker:
+    """Whoever forks keepers listens at the other end of ``asks``, a socket that keeps messages apart.
 
-    def __init__(self, control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
+    A request is the word `REQUEST` with five descriptors: the keeper's socket, its three streams, and a pipe, into
+    which ``pid PID`` is written, and when it has ended ``exit STATUS``.
+    """
+
+    def __init__(self, asks: socket.socket) -> None:
+        self._asks = asks
+
+    def __call__(self, control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream) -> Keeper:
         streams = _Streams(stdin, stdout, stderr)
+        status, theirs = os.pipe()
         try:
-            self._pid = os.fork()
-            if self._pid == 0:
-                _become_keeper(control, streams.theirs)
-            self._ended = os.pidfd_open(self._pid)
+            socket.send_fds(self._asks, [REQUEST], [control.fileno(), *streams.theirs, theirs])
         except BaseException:
             streams.close_ours()
+            os.close(status)
             raise
         finally:
             streams.close_theirs()
-        self.stdin, self.stdout, self.stderr = streams.ours
-        self._status: int | None = None
+            os.close(theirs)
+        return ForkedKeeper(status, streams.ours)
+
+
+class ForkedKeeper:
+    """Thread-safe. ``status``: what its forker says of it."""
+
+    def __init__(self, status: int, streams: Sequence[IO[bytes] | None]) -> None:
+        self.stdin, self.stdout, self.stderr = streams
+        self._status = status
+        os.set_blocking(status, False)
+        self._heard = b""
+        self._pid = 0
+        self._exit: int | None = None
         self._lock = threading.Lock()
 
     @property
     def pid(self) -> int:
+        """Raises: ProcessLookupError where it never lived."""
+        while self._pid == 0:
+            if self._hear(None) is not None and self._pid == 0:
+                raise ProcessLookupError("no keeper was forked")
         return self._pid
 
     @property
     def returncode(self) -> int | None:
-        return self._status
+        return self._exit
 
     def wait(self, timeout: float | None = None) -> int:
         until = None if timeout is None else time.monotonic() + timeout
-        while (status := self._collect(until)) is None:
+        while (ended := self._hear(until)) is None:
             if until is not None and time.monotonic() >= until:
                 raise subprocess.TimeoutExpired("keeper", timeout or 0.0)
-        return status
+        return ended
 
-    def _collect(self, until: float | None) -> int | None:
-        """Its status; None when it had not ended by then. Another thread may collect it meanwhile."""
+    def _hear(self, until: float | None) -> int | None:
+        """More of what its forker says; its exit status, when that is known. Another thread may hear it meanwhile."""
         with self._lock:
-            if self._status is not None:
-                return self._status
-            watched = os.dup(self._ended)
+            if self._exit is not None:
+                return self._exit
+            watched = os.dup(self._status)
         left = None if until is None else max(0.0, until - time.monotonic())
         try:
-            ready, _, _ = select.select([watched], [], [], left)
+            select.select([watched], [], [], left)
         finally:
             os.close(watched)
         with self._lock:
-            if ready and self._status is None:
-                self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-                os.close(self._ended)
-            return self._status
+            if self._exit is None:
+                self._take()
+            return self._exit
+
+    def _take(self) -> None:
+        try:
+            piece = os.read(self._status, 4096)
+        except BlockingIOError:
+            return
+        *lines, self._heard = (self._heard + piece).split(b"\n")
+        for line in lines:
+            word, _, number = line.partition(b" ")
+            if word == b"pid":
+                self._pid = int(number)
+            else:
+                self._exit = int(number)
+        if not piece and self._exit is None:
+            self._exit = -signal.SIGKILL  # whoever forked it is gone
+        if self._exit is not None:
+            os.close(self._status)
 
 
 class _Streams:
@@ -166,7 +202,7 @@ class _Streams:
                 each.close()
 
 
-def _become_keeper(control: socket.socket, streams: Sequence[int]) -> None:
+def become_keeper(control: int, streams: Sequence[int]) -> NoReturn:
     """In the fork: keep the streams and the socket, nothing else of whoever we were."""
     try:
         gc.disable()  # its marks would copy every page that we share
@@ -174,7 +210,7 @@ def _become_keeper(control: socket.socket, streams: Sequence[int]) -> None:
             if callable(signal.getsignal(each)):
                 signal.signal(each, signal.SIG_DFL)
         os.setsid()
-        held = [os.dup(each) for each in (*streams, control.fileno())]
+        held = [os.dup(each) for each in (*streams, control)]
         kept = max(held) + 1
         for number, descriptor in enumerate(held):
             os.dup2(descriptor, kept + number)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from turnout.core.errors import TransientError
 from turnout.runtimes.cgroups import Cgroup, Limits
-from turnout.runtimes.keepers import Keeper, Stream, keeper
+from turnout.runtimes.keepers import Keeper, Starter, Stream, new_interpreter
 from turnout.runtimes.sandbox_files import claim, remove_tree
 from turnout.runtimes.sandbox_spec import InvalidSpec, Sandbox, SandboxSpec, Wrapped
 from turnout.runtimes.sandbox_supervisor import LENGTH
@@ -161,7 +161,7 @@ class Prepared:
     """A keeper with a process in a control group of its own, that waits to become a tool.
 
     Made ahead, because joining a control group takes milliseconds. ``run`` once, or ``discard``.
-    ``fork``: see `keepers`. ``stdout`` and ``stderr`` are pipes; other streams are for `start`.
+    ``starter``: see `keepers`. ``stdout`` and ``stderr`` are pipes; other streams are for `start`.
     Raises: TransientError when its control group, or a process, cannot be made.
     """
 
@@ -170,7 +170,7 @@ class Prepared:
         sandbox: Sandbox,
         limits: Limits,
         *,
-        fork: bool = False,
+        starter: Starter = new_interpreter,
         stdin: Stream = subprocess.DEVNULL,
         stdout: Stream = subprocess.PIPE,
         stderr: Stream = subprocess.PIPE,
@@ -180,7 +180,7 @@ class Prepared:
         self._cgroup = sandbox.cgroups.create(limits) if sandbox.cgroups is not None else None
         self._control, theirs = socket.socketpair()
         try:
-            self._keeper = keeper(theirs, stdin, stdout, stderr, fork=fork)
+            self._keeper = starter(theirs, stdin, stdout, stderr)
         except BaseException as error:
             self._control.close()
             if self._cgroup is not None:

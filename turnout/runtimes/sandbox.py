@@ -53,6 +53,7 @@ __all__ = [
     "ToolNotStarted",
     "Wrapped",
     "detect",
+    "lives",
     "remove_tree",
     "start",
 ]
@@ -179,13 +180,13 @@ def sweep_private(folder: Path) -> None:
     for left in folder.glob("turnout-tool-*-*"):
         pid = left.name.split("-")[2]
         try:
-            if pid.isdecimal() and left.lstat().st_uid == os.geteuid() and not _lives(int(pid)):
+            if pid.isdecimal() and left.lstat().st_uid == os.geteuid() and not lives(int(pid)):
                 remove_tree(left)
         except OSError:
             continue  # another process sweeps, too
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -411,6 +412,31 @@ def test_attempts_run_side_by_side_without_seeing_each_other(bench: Bench) -> No
     for each in threads:
         each.join()
     assert results == {number: f"{number}\na.py\nmine\nsrc\n" for number in range(1, 5)}
+
+
+def test_a_process_that_ended_well_takes_the_next_attempt_of_its_project_and_nobody_elses(
+    bench: Bench,
+) -> None:
+    def process(number: int, agent: str = "quick", **more: Any) -> str:
+        return bench.run(agent, task="again", number=number, **more).outputs.get("pid", "")
+
+    first = process(1)
+    assert process(2) == first
+    assert process(3, trusted=False) != first
+    assert process(4, project="team/other") != first
+    second = process(5)
+    assert process(6, "break_down") == ""
+    assert process(7) != second  # nobody knows what a defect leaves behind
+
+
+def test_the_checkout_that_was_made_ready_is_as_pristine_as_any(bench: Bench) -> None:
+    spoil = "echo spoilt > a.py; touch left-behind; git status --porcelain"
+    bench.run("shell", task="tree", number=1, options={"run": spoil})
+    bench.run("shell", task="tree", number=2, options={"run": "cat a.py; ls; git status --porcelain"})
+    assert "left-behind" in bench.log("tree", 1)
+    assert "took the checkout that was ready" in bench.log("tree", 2)
+    assert "spoilt" not in bench.log("tree", 2)
+    assert "left-behind" not in bench.log("tree", 2)
 
 
 def test_every_attempt_gets_its_own_commit(bench: Bench, tmp_path: Path) -> None:
