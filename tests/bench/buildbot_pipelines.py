@@ -6,6 +6,7 @@ import http.client
 import secrets
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.bench.memory import resident
@@ -21,16 +22,12 @@ class BuildbotPipelines:
     def __init__(self, name: str, folder: Path, *, workers: int = 1) -> None:
         self.name = name
         self._buildbot = Buildbot([STAMP] * STAGES, folder=folder, workers=workers)
-        self._connection: http.client.HTTPConnection | None = None
         self._posted = 0
 
     def start(self) -> None:
         self._buildbot.start()
 
     def stop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
         self._buildbot.close()
 
     def memory(self) -> float:
@@ -38,11 +35,10 @@ class BuildbotPipelines:
         return resident(self._buildbot.pids)
 
     def one(self) -> Timeline:
-        if self._connection is None:
-            self._connection = self._connect()
-        sent = time.time_ns()
-        self._post(self._connection)
-        answered = time.time_ns()
+        with closing(self._connect()) as connection:
+            sent = time.time_ns()
+            self._post(connection)
+            answered = time.time_ns()
         wait_until(lambda: self._buildbot.ended() == self._posted, 120, "the build ends", poll=0.01)
         return Timeline(sent, answered, self._stamps(self._posted))
 
@@ -52,13 +48,12 @@ class BuildbotPipelines:
         taking = threading.Lock()
 
         def send() -> None:
-            connection = self._connect()
-            while True:
-                with taking:
-                    if next(left, None) is None:
-                        break
-                self._post(connection)
-            connection.close()
+            with closing(self._connect()) as connection:
+                while True:
+                    with taking:
+                        if next(left, None) is None:
+                            return
+                    self._post(connection)
 
         began = time.time_ns()
         senders = [threading.Thread(target=send) for _ in range(SENDERS)]
@@ -74,7 +69,9 @@ class BuildbotPipelines:
         return Burst(pipelines, began, taken, ended)
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self._buildbot.address, timeout=120)
+        connection = http.client.HTTPConnection(*self._buildbot.address, timeout=120)
+        connection.connect()
+        return connection
 
     def _post(self, connection: http.client.HTTPConnection) -> None:
         status = self._buildbot.post_on(connection, secrets.token_hex(8), push_payload(secrets.token_hex(20)))

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,6 @@ class TurnoutStack:
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._posted = 0
-        self._connection: http.client.HTTPConnection | None = None
         self.repository = Repository(folder, "acme/shop")
         self.wide: dict[int, Repository] = {}
 
@@ -142,9 +142,6 @@ class TurnoutStack:
         return self._folder / "stack.log"
 
     def stop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -175,12 +172,11 @@ class TurnoutStack:
         return self._timed(repository, repository.stages)
 
     def _timed(self, repository: Repository, stages: Sequence[str]) -> Timeline:
-        if self._connection is None:
-            self._connection = self._connect()
-        sent = time.time_ns()
-        run = self._post(self._connection, repository)
-        answered = time.time_ns()
-        stamps = wait_until(lambda: self._stamps(run, stages), 120, f"{run} has run", poll=0.005)
+        with closing(self._connect()) as connection:
+            sent = time.time_ns()
+            run = self._post(connection, repository)
+            answered = time.time_ns()
+        stamps = wait_until(lambda: self.stamps(run, stages), 120, f"{run} has run", poll=0.005)
         wait_until(lambda: self._ended([run]) == 1, 60, f"{run} has ended", poll=0.005)
         return Timeline(sent, answered, stamps)
 
@@ -190,13 +186,12 @@ class TurnoutStack:
         taking = threading.Lock()
 
         def send() -> None:
-            connection = self._connect()
-            while True:
-                with taking:
-                    if next(left, None) is None:
-                        break
-                runs.append(self._post(connection, self.repository))
-            connection.close()
+            with closing(self._connect()) as connection:
+                while True:
+                    with taking:
+                        if next(left, None) is None:
+                            return
+                    runs.append(self._post(connection, self.repository))
 
         began = time.time_ns()
         senders = [threading.Thread(target=send) for _ in range(SENDERS)]
@@ -208,7 +203,7 @@ class TurnoutStack:
         assert len(runs) == pipelines, f"{len(runs)} of {pipelines} requests were taken"
         wait_until(lambda: self._ended(runs) == pipelines, 600, "all pipelines have ended", poll=0.1)
         stamps = [
-            wait_until(partial(self._stamps, run, IN_ORDER), 30, "the logs of a pipeline are there")
+            wait_until(partial(self.stamps, run, IN_ORDER), 30, "the logs of a pipeline are there")
             for run in runs
         ]
         return Burst(pipelines, began, taken, max(max(each) for each in stamps))
@@ -218,7 +213,9 @@ class TurnoutStack:
     def _connect(self) -> http.client.HTTPConnection:
         running = read_running(self.wiring.settings.home)
         assert running is not None
-        return http.client.HTTPConnection(urlsplit(running.urls["webhook"]).netloc, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(running.urls["webhook"]).netloc, timeout=60)
+        connection.connect()
+        return connection
 
     def _post(self, connection: http.client.HTTPConnection, repository: Repository) -> str:
         """The run's id."""
@@ -236,7 +233,7 @@ class TurnoutStack:
         assert answer.status == 202, said
         return str(json.loads(said)["run"])
 
-    def _stamps(self, run: str, stages: Sequence[str]) -> tuple[int, ...]:
+    def stamps(self, run: str, stages: Sequence[str]) -> tuple[int, ...]:
         """Nothing while one is missing."""
         found: list[int] = []
         for stage in reversed(stages):

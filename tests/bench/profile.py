@@ -1,0 +1,171 @@
+"""``python -m tests.bench.profile [ROUNDS]``: where the time of a stage goes, by what the system itself has noted.
+
+Every instant is one that is kept anyway: the events' own times, the time at which an agent said something, and the
+command's stamp. Milliseconds: median, 5 % and 95 % of the stages after the first; the parts add up to the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import text
+
+from tests.bench.figures import Spread
+from tests.bench.memory import family
+from tests.bench.timeline import STAGES, Timeline
+from tests.bench.turnout_stack import IN_ORDER, TurnoutStack
+from turnout.core.artifact_keys import attempt_key
+from turnout.stack.layout import read_running
+
+STARTED, FINISHED, CHUNK = "turnout.task.started", "turnout.task.finished", "turnout.log.chunk"
+_CHECKOUT = re.compile(r"checked out .* in (\d+) ms")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Milliseconds since the epoch. ``decided``: the orchestrator took what led to this stage; ``started``: the agent
+    said that it starts; ``spoke``: the attempt's process said its first word (where it said one); ``stamp``: the
+    command ran; ``finished``: the agent said so; ``heard``: the orchestrator took it. ``checkout``: milliseconds."""
+
+    decided: float
+    started: float
+    spoke: float
+    stamp: float
+    finished: float
+    heard: float
+    checkout: float
+
+
+PARTS: dict[str, tuple[str, str]] = {
+    "decide, commit, hand over, claim": ("decided", "started"),
+    "say started, commit the place, begin the attempt": ("started", "spoke"),
+    "check out, set up the sandbox, start the shell": ("spoke", "stamp"),
+    "end the tool, read outputs, close the log": ("stamp", "finished"),
+    "publish, dispatch, post to the orchestrator": ("finished", "heard"),
+}
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {rounds} rounds, ms: p50 (p5 to p95)")
+    with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
+        for name, settings in {"sandbox": {}, "no sandbox": {"TURNOUT_SANDBOX": "none"}}.items():
+            stack = TurnoutStack(name, Path(folder, name.replace(" ", "-")), settings)
+            stack.start()
+            try:
+                show(stack, rounds)
+            finally:
+                stack.stop()
+
+
+def show(stack: TurnoutStack, rounds: int) -> None:
+    for _ in range(3):
+        stack.one()
+    spent = processor_time(stack)
+    timelines = [stack.one() for _ in range(rounds)]
+    after = processor_time(stack)
+    runs = [stages_of(stack, run) for run in newest(stack, rounds)]
+    print(f"{stack.name}:")
+    first = [stages[0] for stages in runs]
+    line("from the request to the run's creation", _from_request(timelines, first))
+    line("from there to the first command", [each.stamp - each.decided for each in first])
+    later = [stage for stages in runs for stage in stages[1:]]
+    for what, (begin, end) in PARTS.items():
+        line(f"  {what}", [getattr(each, end) - getattr(each, begin) for each in later])
+        if end == "stamp":
+            line("    of which the checkout", [each.checkout for each in later])
+    line("a step, command to command", [step for each in timelines for step in each.steps])
+    for part, seconds in after.items():
+        used = (seconds - spent.get(part, 0.0)) * 1000 / (rounds * STAGES)
+        print(f"  processor time of {part} a stage: {used:.1f} ms")
+
+
+def line(what: str, samples: Sequence[float]) -> None:
+    spread = Spread.of(samples)
+    print(f"  {what:54} {spread.p50:7.1f} ({spread.p5:.1f} to {spread.p95:.1f})", flush=True)
+
+
+def _from_request(timelines: Sequence[Timeline], first: Sequence[Stage]) -> list[float]:
+    return [stage.decided - each.sent / 1e6 for each, stage in zip(timelines, first, strict=True)]
+
+
+def newest(stack: TurnoutStack, count: int) -> list[str]:
+    """The ids of the newest runs, the oldest of them first."""
+    return [each.id for each in stack.wiring.store.runs(limit=count)][::-1]
+
+
+def stages_of(stack: TurnoutStack, run: str) -> list[Stage]:
+    """In order. What agents said is read from the log's records."""
+    said: dict[tuple[str, str], float] = {}
+    statement = text(
+        "SELECT headers, value FROM outbox WHERE topic IN ('agent.results', 'agent.logs') ORDER BY id"
+    )
+    with stack.wiring.store.database.read() as connection:
+        rows = connection.execute(statement).all()
+    for headers, value in rows:
+        named = dict(json.loads(headers))
+        body = json.loads(value)
+        if body.get("run") == run:
+            said.setdefault((named["ce_type"], body["task"]), _milliseconds(named["ce_time"]))
+    launched: dict[str, float] = {}
+    heard: dict[str, float] = {}
+    for stored in stack.wiring.store.events(run):
+        match stored.event.kind:
+            case "attempt_launched":
+                launched[stored.event.task] = stored.event.at.timestamp() * 1000
+            case "attempt_finished":
+                heard[stored.event.task] = stored.event.at.timestamp() * 1000
+            case _:
+                pass
+    stamps = stack.stamps(run, IN_ORDER)
+    return [
+        Stage(
+            decided=launched[name],
+            started=said[STARTED, name],
+            spoke=said.get((CHUNK, name), said[STARTED, name]),
+            stamp=stamp / 1e6,
+            finished=said[FINISHED, name],
+            heard=heard[name],
+            checkout=_checkout(stack, run, name),
+        )
+        for name, stamp in zip(IN_ORDER, stamps, strict=True)
+    ]
+
+
+def _checkout(stack: TurnoutStack, run: str, stage: str) -> float:
+    found = _CHECKOUT.search(stack.wiring.artifacts.get(attempt_key(run, stage, 1)).decode())
+    return float(found[1]) if found else 0.0
+
+
+def _milliseconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp() * 1000
+
+
+def processor_time(stack: TurnoutStack) -> dict[str, float]:
+    """Seconds since the start, by part; of what it has started as well, once that has ended."""
+    running = read_running(stack.wiring.settings.home)
+    assert running is not None
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = {}
+    for part, root in running.parts.items():
+        total = 0
+        for pid in family([root]):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended; its parent has the time
+            total += sum(int(field) for field in fields[11:15])
+        spent[part] = total / ticks
+    return spent
+
+
+if __name__ == "__main__":
+    main()
