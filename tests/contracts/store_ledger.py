@@ -101,6 +101,26 @@ class LedgerContract:
         store.record_report(sent)
         assert store.find_report("r1", "slack", "message") == sent
 
+    @pytest.mark.parametrize(
+        ("before", "kept"),
+        [("sending", False), ("failed", False), ("sent", True), ("skipped", True)],
+    )
+    def test_settling_leaves_alone_what_was_told_at_that_version(
+        self, store: Store, before: str, kept: bool
+    ) -> None:
+        known = ReportRow("r1", "slack", "started", before, "old", 4, at(1))
+        store.record_report(known)
+        others = [
+            replace(known, fact=fact, status="sent", reference="new") for fact in ("started", "finished")
+        ]
+        store.settle_reports(others)
+        assert store.find_report("r1", "slack", "started") == (known if kept else others[0])
+        assert store.find_report("r1", "slack", "finished") == others[1]
+        newer = replace(others[0], version=5)
+        store.settle_reports([newer])
+        assert store.find_report("r1", "slack", "started") == newer
+        store.settle_reports([])
+
     def test_of_many_who_reserve_a_report_one_may_send(self, store: Store) -> None:
         report = ReportRow("r1", "slack", "finished", "sending", "", 4, at(1))
         answers: list[ReportRow | None] = []

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.reporting.telling import CHANGE, TWO_FAILED, Desk, ends, passes, pipeline, told
+from turnout.adapters.memory_store import MemoryStore
 from turnout.core import messages as m
 from turnout.core.errors import NotFound, PermanentError, TransientError
 from turnout.core.messages import ReportRequested
 from turnout.core.model import Outcome
+from turnout.core.outgoing import fact
+from turnout.core.ports import ReportRow
 from turnout.core.result import Result
+from turnout.core.run import Run
 from turnout.reporting.current import Report
 from turnout.reporting.deliver import Told, Unconfigured, report, run_all
 from turnout.reporting.ledger import FAILED, SENT, SKIPPED, Ledger
@@ -23,6 +27,10 @@ class Ear:
     name: str
     heard: list[Report] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    silence: str = ""
+
+    def silent(self, run: Run) -> str:
+        return self.silence
 
     def tell(self, report: Report, ledger: Ledger) -> Told:
         if self.failures:
@@ -137,13 +145,105 @@ def test_people_are_told_the_run_as_it_is_now_also_by_an_old_fact(desk: Desk, sl
     assert slack.heard[0].run.outcome is Outcome.SUCCESS
 
 
-def test_a_channel_that_is_not_set_up_is_recorded_and_no_error() -> None:
+FACTS = (
+    "started",
+    *(f"{what}:{stage}" for stage in ("lint", "test", "script") for what in ("running", "stage")),
+    "finished",
+)
+"""Of a run of the pipeline that passes."""
+
+
+def statuses(desk: Desk, run: Run, channel: str = "slack") -> set[str]:
+    return {desk.status(run, channel, fact) for fact in FACTS}
+
+
+def test_a_channel_that_is_not_set_up_costs_nothing_until_the_run_ends_and_is_recorded_then() -> None:
     desk = Desk((Unconfigured("slack", "TURNOUT_SLACK_TOKEN is not set"),))
     story = told(pipeline())
     desk.report(story, "started")
-    row = desk.store.find_report(story.run.id, "slack", "started")
+    assert statuses(desk, story.run) == {""}
+    desk.report(passes(story, "lint", "test", "script"), "finished")
+    assert statuses(desk, story.run) == {SKIPPED}
+    row = desk.store.find_report(story.run.id, "slack", "running:lint")
     assert row is not None
-    assert (row.status, row.reference) == (SKIPPED, "TURNOUT_SLACK_TOKEN is not set")
+    assert row.reference == "TURNOUT_SLACK_TOKEN is not set"
+
+
+def test_a_channel_that_has_nothing_to_say_of_a_run_is_like_one_that_is_not_set_up(
+    desk: Desk, slack: Ear, email: Ear
+) -> None:
+    slack.silence = "no channel"
+    story = passes(told(pipeline()), "lint", "test", "script")
+    desk.report(story, "finished")
+    assert (slack.heard, len(email.heard)) == ([], 1)
+    assert statuses(desk, story.run) == {SKIPPED}
+
+
+def test_facts_that_were_overtaken_are_told_with_the_newer_state_and_not_again(
+    desk: Desk, slack: Ear
+) -> None:
+    story = told(pipeline())
+    early = desk.put(story)
+    desk.put(passes(story, "lint"))
+    desk.again(early, "started", 1)
+    facts = {each.version: fact(story.run, each.event) for each in desk.store.events(story.run.id)}
+    on_their_way = {name: version for version, name in facts.items() if name}
+    assert {"running:lint", "stage:lint", "running:test"} < on_their_way.keys()
+    for name, version in on_their_way.items():
+        assert desk.status(story.run, "slack", name) == SENT
+        desk.again(story.run, name, version)
+    assert [each.run.version for each in slack.heard] == [story.run.version]
+
+
+def test_a_fact_that_was_told_keeps_what_was_said_of_it(desk: Desk, slack: Ear) -> None:
+    story = told(pipeline())
+    desk.report(story, "started")
+    slack.silence = "the pipeline file names none any more"
+    desk.report(passes(story, "lint", "test", "script"), "finished")
+    assert desk.status(story.run, "slack", "started") == SENT
+    assert desk.status(story.run, "slack", "stage:lint") == SKIPPED
+
+
+def test_what_failed_for_good_is_told_with_the_end_of_the_run(desk: Desk, slack: Ear) -> None:
+    slack.failures.append(PermanentError("no such channel"))
+    story = told(pipeline())
+    with pytest.raises(PermanentError):
+        desk.report(story, "started")
+    assert desk.status(story.run, "slack", "started") == FAILED
+    desk.report(passes(story, "lint", "test", "script"), "finished")
+    assert statuses(desk, story.run) == {SENT}
+
+
+def test_a_fact_never_told_is_not_recorded_by_one_from_before_it(desk: Desk, slack: Ear) -> None:
+    story = told(pipeline())
+    desk.report(story, "started")
+    desk.put(passes(story, "lint"))
+    assert slack.heard
+    assert desk.status(story.run, "slack", "stage:lint") == ""
+
+
+class Stingy(MemoryStore):
+    """Notes each time that something is recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def record_report(self, report: ReportRow) -> None:
+        self.writes.append(report.fact)
+        super().record_report(report)
+
+
+def test_a_run_that_nobody_is_told_of_is_written_about_once() -> None:
+    store = Stingy()
+    desk = Desk((Unconfigured("slack", "no token"),), store)
+    story = told(pipeline())
+    desk.report(story, "started")
+    for stage in ("lint", "test", "script"):
+        desk.report(passes(story, stage), f"stage:{stage}")
+    assert store.writes == []
+    desk.report(story, "finished")
+    assert sorted(store.writes) == sorted(FACTS)
 
 
 def test_a_run_that_the_store_does_not_have_can_not_be_told(desk: Desk) -> None:

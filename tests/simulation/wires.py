@@ -28,6 +28,7 @@ STORE: Mapping[str, Kinds] = {
     **dict.fromkeys(
         (
             "commit", "mark_published", "heartbeat", "receive", "update_delivery", "reserve_report", "record_report",
+            "settle_reports",
             "prune", "close",
         ),
         WRITE,

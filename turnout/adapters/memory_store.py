@@ -225,6 +225,13 @@ class MemoryStore:
         with self._lock:
             self._reports[(report.run, report.channel, report.fact)] = report
 
+    def settle_reports(self, reports: Sequence[ReportRow]) -> None:
+        with self._lock:
+            for each in reports:
+                known = self._reports.get((each.run, each.channel, each.fact))
+                if known is None or known.status not in ("sent", "skipped") or known.version < each.version:
+                    self.record_report(each)
+
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None:
         with self._lock:
             return self._reports.get((run, channel, fact))

@@ -14,6 +14,8 @@ from turnout.core.run import Attempt, Run, Task
 from turnout.core.topics import AGENT_REPORT, agent_topic
 
 SOURCE = "/turnout/orchestrator"
+FINISHED = "finished"
+"""The last fact of every run."""
 
 Sign = Callable[[str], str]
 """The token of an attempt id."""
@@ -38,6 +40,27 @@ def outgoing(run: Run, events: Sequence[e.Event], sign: Sign) -> tuple[Outgoing,
     return tuple(found)
 
 
+def fact(run: Run, event: e.Event) -> str:
+    """What the event is called where people are told of it (`turnout.core.messages.ReportRequested`); empty: they
+    aren't. ``run``: any state since the event."""
+    match event:
+        case e.RunCreated():
+            return "started"
+        case e.RetryScheduled():
+            attempts = run.stages[run.stage_of(event.task) or ""].tasks[event.task].attempts
+            return f"attempt:{attempts[event.number - 2].id}"
+        case e.ApprovalRequested():
+            return f"approval:{event.stage}"
+        case e.StageStarted():
+            return f"running:{event.stage}"
+        case e.StageFinished() | e.StageRejected():
+            return f"stage:{event.stage}"
+        case e.RunFinished():
+            return FINISHED
+        case _:
+            return ""
+
+
 def task_request(run: Run, attempt: str, sign: Sign) -> Outgoing:
     """The task of one attempt. Its id depends on the attempt alone, so sending it again is harmless.
 
@@ -54,27 +77,16 @@ def task_request(run: Run, attempt: str, sign: Sign) -> Outgoing:
 
 def _of(run: Run, event: e.Event, version: int, sign: Sign) -> Iterator[Outgoing]:
     match event:
-        case e.RunCreated():
-            yield _report(run, version, "started")
         case e.AttemptLaunched():
             yield task_request(run, event.attempt, sign)
         case e.CancelOrdered():
             yield _cancel(run, event.attempt, event.reason)
         case e.AttemptFinished() if event.by != "agent":
             yield _cancel(run, event.attempt, event.result.reason)
-        case e.RetryScheduled():
-            attempts = run.stages[run.stage_of(event.task) or ""].tasks[event.task].attempts
-            yield _report(run, version, f"attempt:{attempts[event.number - 2].id}")
-        case e.ApprovalRequested():
-            yield _report(run, version, f"approval:{event.stage}")
-        case e.StageStarted():
-            yield _report(run, version, f"running:{event.stage}")
-        case e.StageFinished() | e.StageRejected():
-            yield _report(run, version, f"stage:{event.stage}")
-        case e.RunFinished():
-            yield _report(run, version, "finished")
         case _:
-            pass
+            told = fact(run, event)
+            if told:
+                yield _report(run, version, told)
 
 
 def _report(run: Run, version: int, fact: str) -> Outgoing:

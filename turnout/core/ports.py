@@ -302,6 +302,10 @@ class Store(Protocol):
         """Insert or replace by ``(run, channel, fact)``."""
         ...
 
+    def settle_reports(self, reports: Sequence[ReportRow]) -> None:
+        """Like `record_report` for each, except where the fact is ``sent`` or ``skipped`` already at that version."""
+        ...
+
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None: ...
 
     # housekeeping

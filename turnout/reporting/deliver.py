@@ -9,7 +9,9 @@ from typing import Protocol
 
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.messages import ReportRequested
+from turnout.core.outgoing import FINISHED, fact
 from turnout.core.ports import Clock
+from turnout.core.run import Run
 from turnout.reporting.current import Report, read
 from turnout.reporting.ledger import SENT, SKIPPED, Ledger, Reports
 
@@ -36,6 +38,10 @@ class Channel(Protocol):
     @property
     def name(self) -> str: ...
 
+    def silent(self, run: Run) -> str:
+        """Why nobody is told anything of this run over this channel, whatever happens; empty: somebody may be."""
+        ...
+
     def tell(self, report: Report, ledger: Ledger) -> Told:
         """Bring what people see up to date with the run. Idempotent; every effect goes through the ledger.
 
@@ -51,6 +57,9 @@ class Unconfigured:
     name: str
     reason: str
 
+    def silent(self, run: Run) -> str:  # noqa: ARG002 (the port's signature)
+        return self.reason
+
     def tell(self, report: Report, ledger: Ledger) -> Told:  # noqa: ARG002 (the port's signature)
         return Told.nothing(self.reason)
 
@@ -59,7 +68,9 @@ def report(message: ReportRequested, store: Reports, channels: Sequence[Channel]
     """Tell what ``message`` is about. Harmless to repeat.
 
     Every channel is tried, also when another one fails. People are told the run as it is now, so that facts which
-    come late, twice or out of order can't show an older state.
+    come late, twice or out of order can't show an older state; facts that this one has overtaken on its way to them are
+    recorded as told with it. A channel that is silent about the run costs nothing until it ends: then its facts are
+    recorded as skipped, all at once.
 
     Raises: NotFound for a run that isn't in the store; TransientError when at least one channel should be tried
     again (``retry_after``: the longest wait asked for); PermanentError when none can be helped by that.
@@ -101,6 +112,11 @@ def run_all(steps: Sequence[Callable[[], object]]) -> None:
 
 def _tell(message: ReportRequested, current: Report, channel: Channel, store: Reports, clock: Clock) -> None:
     ledger = Ledger(store, clock, message.run, channel.name)
+    silence = channel.silent(current.run)
+    if silence:
+        if message.fact == FINISHED:
+            ledger.settle(_facts(message, current.run, store), SKIPPED, silence[:500])
+        return
     before = ledger.find(message.fact)
     if before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version:
         return
@@ -109,4 +125,15 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
     except Exception as error:
         ledger.note_failure(message.fact, str(error)[:500], message.version)
         raise
-    ledger.record(message.fact, told.status, told.reference[:500], message.version)
+    ledger.settle(_facts(message, current.run, store), told.status, told.reference[:500])
+
+
+def _facts(message: ReportRequested, run: Run, store: Reports) -> dict[str, int]:
+    """What is settled once people know ``run``: this fact, those after it, and with the last one all that are left."""
+    found = {message.fact: message.version}
+    after = 0 if message.fact == FINISHED else message.version
+    for each in store.events(run.id, after) if after < run.version else ():
+        name = fact(run, each.event)
+        if name and each.version <= run.version:
+            found[name] = each.version
+    return found

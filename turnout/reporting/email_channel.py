@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from turnout.core.errors import PermanentError
+from turnout.core.run import Run
 from turnout.reporting.current import Report
 from turnout.reporting.deliver import Told, run_all
 from turnout.reporting.email_text import address, compose, is_address, message_id
@@ -45,11 +46,12 @@ class EmailChannel:
                 "set TURNOUT_MAIL_FROM to name@example.org, without a display name",
             )
 
+    def silent(self, run: Run) -> str:
+        return "" if notify(run).email else "no addresses: set notify.email in the pipeline file"
+
     def tell(self, report: Report, ledger: Ledger) -> Told:
         """Every address is an effect of its own, so that one that is refused keeps none of the others waiting."""
         recipients = tuple(dict.fromkeys(notify(report.run).email))
-        if not recipients:
-            return Told.nothing("no addresses: set notify.email in the pipeline file")
         view = look(report.run, previous=report.previous, console=self.console)
         occasions = dict(self._occasions(report, view))
         if not occasions:

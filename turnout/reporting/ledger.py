@@ -16,13 +16,13 @@ next try. Whoever makes a try that isn't the first looks for the effect of the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from turnout.core.errors import PermanentError, TransientError
-from turnout.core.ports import Clock, ReportRow, RunRow
+from turnout.core.ports import Clock, ReportRow, RunRow, StoredEvent
 from turnout.core.run import Run
 
 SENDING, SENT, FAILED, SKIPPED = "sending", "sent", "failed", "skipped"
@@ -46,6 +46,10 @@ class Reports(Protocol):
     def reserve_report(self, report: ReportRow) -> ReportRow | None: ...
 
     def record_report(self, report: ReportRow) -> None: ...
+
+    def settle_reports(self, reports: Sequence[ReportRow]) -> None: ...
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
 
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None: ...
 
@@ -144,6 +148,12 @@ class Ledger:
     def note_failure(self, fact: str, reason: str, version: int) -> None:
         """Only where nothing is known of the fact: another delivery of it may have done better in the meantime."""
         self.reports.reserve_report(self._row(fact, FAILED, reason, version))
+
+    def settle(self, facts: Mapping[str, int], status: str, reference: str) -> None:
+        """``facts``: each with its version. Those that were told before keep what was said of them."""
+        self.reports.settle_reports(
+            [self._row(fact, status, reference, version) for fact, version in facts.items()]
+        )
 
     def _row(self, fact: str, status: str, reference: str, version: int) -> ReportRow:
         return ReportRow(self.run, self.channel, fact, status, reference, version, self.clock.now())

@@ -51,16 +51,21 @@ class SlackChannel:
     console: str = ""
     name: str = field(default="slack", init=False)
 
+    def silent(self, run: Run) -> str:
+        place = self._place(run)
+        return "" if place else "no channel: set notify.slack in the pipeline file, or TURNOUT_SLACK_CHANNEL"
+
     def tell(self, report: Report, ledger: Ledger) -> Told:
-        place = notify(report.run).slack or self.default
-        if not place:
-            return Told.nothing("no channel: set notify.slack in the pipeline file, or TURNOUT_SLACK_CHANNEL")
+        place = self._place(report.run)
         if not ledger.begun(CARD) and not is_told(report.run, report.previous):
             return Told.nothing("not asked for")
         reference, shown = self._card(report, ledger, place)
         for each in details(look(shown.run, previous=shown.previous, console=self.console)):
             self._detail(each, shown.run, ledger, reference)
         return Told.sent(reference)
+
+    def _place(self, run: Run) -> str:
+        return notify(run).slack or self.default
 
     def _card(self, report: Report, ledger: Ledger, place: str) -> tuple[str, Report]:
         """Post the message, or bring it up to date; its reference, and what it shows."""

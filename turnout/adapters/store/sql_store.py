@@ -170,6 +170,11 @@ class SqlStore:
         with self.database.change() as link:
             reports.record(link, report)
 
+    def settle_reports(self, reports_: Sequence[ReportRow]) -> None:
+        if reports_:
+            with self.database.change() as link:
+                reports.settle(link, reports_)
+
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None:
         with self.database.look() as link:
             return reports.find(link, run, channel, fact)
