@@ -18,6 +18,7 @@ from tests.core.writing import (
 from turnout.adapters.yaml_source import load
 from turnout.core.config import parse_pipeline, parse_project
 from turnout.core.document import Document
+from turnout.core.errors import InvalidConfig
 
 
 def in_stage(text: str) -> str:
@@ -291,3 +292,14 @@ def test_any_stages_are_read_or_refused_with_places(stages: list[object], rest: 
 def test_a_slip_of_the_pen_is_read_or_refused_with_places(where: int, length: int, instead: str) -> None:
     text = EVERY_WORD[:where] + instead + EVERY_WORD[where + length :]
     assert reads_or_says_where(lambda: parse_pipeline(load(text, "f.yml")))
+
+
+def test_what_is_said_of_a_file_with_very_long_names_stays_short_enough_to_be_sent() -> None:
+    stages_ = "".join(f"    - {{name: {'x' * 2000}{n}, agent: lint}}\n" for n in range(90))
+    needs = ",".join(f"q{n}" for n in range(5_000))
+    text = f"pipeline:\n  stages:\n{stages_}    - {{name: z, agent: lint, needs: [{needs}]}}\n"
+    with pytest.raises(InvalidConfig) as caught:
+        parse_pipeline(load(text, "pipeline.yml"))
+    assert len(str(caught.value)) < 21_000
+    assert str(caught.value).splitlines()[-1].startswith("… and ")
+    assert all(len(str(each)) < 1_200 for each in caught.value.problems)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.core.globs import check_pattern, first_match, match, match_any
+from turnout.core.globs import TooManySteps, check_pattern, first_match, match, match_any
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,20 @@ def _every_way(pattern: list[str], name: list[str]) -> bool:
         return False
     one = re.fullmatch(pattern[0].replace("*", ".*").replace("?", "."), name[0])
     return one is not None and _every_way(pattern[1:], name[1:])
+
+
+NEVER = "**/" + "a/" * 120 + "b"
+DEEP = "a/" * 2000 + "c"
+
+
+def test_comparing_is_given_up_where_it_would_take_hours() -> None:
+    began = time.process_time()
+    assert not match_any([NEVER] * 200, DEEP)
+    with pytest.raises(TooManySteps):
+        first_match([NEVER] * 200, [DEEP] * 3_000)
+    assert time.process_time() - began < 5
+
+
+def test_very_many_files_are_compared_with_very_many_patterns_all_the_same() -> None:
+    names = [f"src/part{number}/tea.py" for number in range(3_000)]
+    assert first_match([f"docs/{number}/**" for number in range(50)] + ["src/part2999/*"], names) == names[-1]

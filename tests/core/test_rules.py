@@ -18,8 +18,9 @@ from tests.core.writing import (
 )
 from turnout.core.change import Change
 from turnout.core.config import PipelineConfig
+from turnout.core.config_stage import When
 from turnout.core.model import ChangeKind
-from turnout.core.rules import skip_marker
+from turnout.core.rules import skip_marker, takes_part
 
 
 def on(text: str) -> PipelineConfig:
@@ -190,3 +191,15 @@ def test_protected_branches_count_also_where_no_environment_is_listed() -> None:
     config = stages("[{agent: deploy, environment: p}]")
     assert stage_of(config, "deploy", push("x"), project("branches: {protected: main}")).skip
     assert not stage_of(config, "deploy", push("x"), ANYONE).skip
+
+
+def test_a_rule_that_takes_too_long_to_compare_holds() -> None:
+    when = when_of("{paths: ['" + "**/" + "a/" * 120 + "b']}")
+    verdict = takes_part(when, push(paths=tuple(f"{'a/' * 2000}{n}" for n in range(100))), "")
+    assert verdict.holds
+    assert "takes too long, so it holds" in verdict.reason
+
+
+def when_of(text: str) -> When | None:
+    (group,) = stages(f"[{{agent: lint, when: {text}}}]").groups
+    return group[0].when

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class TurnoutError(Exception):
@@ -83,10 +83,34 @@ class Problem:
 
 
 class InvalidConfig(PermanentError):
-    """A configuration file with every problem found in it, in the order of their lines."""
+    """A configuration file with every problem found in it, in the order of their lines.
+
+    What a problem says is cut where the file's author has chosen very long names: it travels to people, by mail too.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.path)))
+        ordered = sorted(problems, key=lambda p: (p.file, p.line, p.column, p.path))
+        self.problems = tuple(
+            replace(p, path=_cut(p.path, 200), message=_cut(p.message, 500), hint=_cut(p.hint, 300))
+            for p in ordered
+        )
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
-        super().__init__(f"{count} {noun} found:\n" + "\n".join(str(p) for p in self.problems))
+        lines = [f"{count} {noun} found:"]
+        left = MAX_TOLD
+        for each in self.problems:
+            text = str(each)
+            left -= len(text)
+            if left < 0:
+                lines.append(f"… and {count - len(lines) + 1} more")
+                break
+            lines.append(text)
+        super().__init__("\n".join(lines))
+
+
+MAX_TOLD = 20_000
+"""Characters that all problems of a file are told in together."""
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

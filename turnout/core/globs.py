@@ -10,9 +10,28 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_PATTERN = 250
+MAX_STEPS = 500_000
+"""Of one question, over all its patterns and names: about a quarter of a second. Without it, a repository could choose
+patterns and paths that take hours to compare."""
+
+
+class TooManySteps(Exception):
+    """Comparing was given up: whether there is a match is not known."""
+
+
+@dataclass(slots=True)
+class _Steps:
+    left: int = MAX_STEPS
+
+    def take(self, count: int) -> None:
+        """Raises: TooManySteps."""
+        self.left -= count
+        if self.left < 0:
+            raise TooManySteps
 
 
 def check_pattern(pattern: str) -> str:
@@ -37,11 +56,16 @@ def check_pattern(pattern: str) -> str:
 
 
 def match(pattern: str, name: str) -> bool:
-    """Whether ``name`` matches, by a walk whose cost is at most the product of both lengths."""
+    """Whether ``name`` matches, by a walk whose cost is at most the product of both lengths. Raises: TooManySteps."""
+    return _match(pattern, name, _Steps())
+
+
+def _match(pattern: str, name: str, steps: _Steps) -> bool:
     wanted, found = pattern.split("/"), name.split("/")
     p = n = 0
     star = resume = -1
     while n < len(found):
+        steps.take(1 + len(found[n]) // 64)
         if p < len(wanted) and wanted[p] == "**":
             star, resume = p, n
             p += 1
@@ -58,16 +82,27 @@ def match(pattern: str, name: str) -> bool:
 
 
 def match_any(patterns: Sequence[str], name: str) -> bool:
-    """Whether one of them matches and no ``!pattern`` does; with only ``!patterns``, whether none of these does."""
-    positive = [each for each in patterns if not each.startswith("!")]
-    if any(match(each[1:], name) for each in patterns if each.startswith("!")):
+    """Whether one of them matches and no ``!pattern`` does; with only ``!patterns``, whether none of these does.
+
+    False where that takes more than `MAX_STEPS` to tell.
+    """
+    try:
+        return _match_any(patterns, name, _Steps())
+    except TooManySteps:
         return False
-    return not positive or any(match(each, name) for each in positive)
+
+
+def _match_any(patterns: Sequence[str], name: str, steps: _Steps) -> bool:
+    positive = [each for each in patterns if not each.startswith("!")]
+    if any(_match(each[1:], name, steps) for each in patterns if each.startswith("!")):
+        return False
+    return not positive or any(_match(each, name, steps) for each in positive)
 
 
 def first_match(patterns: Sequence[str], names: Iterable[str]) -> str | None:
-    """The first of ``names`` that `match_any` accepts."""
-    return next((name for name in names if match_any(patterns, name)), None)
+    """The first of ``names`` that is one of what ``patterns`` mean, as for `match_any`. Raises: TooManySteps."""
+    steps = _Steps()
+    return next((name for name in names if _match_any(patterns, name, steps)), None)
 
 
 @lru_cache(maxsize=2048)
