@@ -75,6 +75,15 @@ def test_a_wrong_value_is_named_with_what_it_got(variable: str, value: str, said
     assert repr(value) in str(caught.value)
 
 
+def test_stacks_that_share_a_bus_have_members_of_their_own_that_keep_their_names() -> None:
+    names = [
+        read_settings({"HOME": "/h", "TURNOUT_NODE": node}).member("dispatcher") for node in ("", "a", "b", "a")
+    ]
+    assert names == ["dispatcher", "dispatcher.a", "dispatcher.b", "dispatcher.a"]
+    with pytest.raises(InvalidSettings, match="TURNOUT_NODE"):
+        read_settings({"HOME": "/h", "TURNOUT_NODE": "no spaces"})
+
+
 def test_a_lease_outlasts_a_heartbeat_that_comes_late() -> None:
     assert read_settings({"HOME": "/h", "TURNOUT_LEASE": "4", "TURNOUT_HEARTBEAT": "2"}).lease == 4
     with pytest.raises(InvalidSettings, match="TURNOUT_LEASE: 3 s is too short for a heartbeat every 2 s"):

@@ -46,6 +46,11 @@ class Settings(Value):
     kafka_password: SecretStr = Field(SecretStr(""), description="for SASL/PLAIN")
     kafka_ca_file: str = Field("", description="certificates to trust; empty: the system's")
     kafka_replication_factor: int = Field(1, ge=1, description="of the topics that are made")
+    node: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]{0,40}$",
+        description="this stack's name among those that share a broker; each needs one of its own",
+    )
     session_timeout: Seconds = Field(10.0, description="a silent consumer is given up after this")
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="GitHub's; old and new with a comma while it is changed"
@@ -114,6 +119,10 @@ class Settings(Value):
     @property
     def projects_folder(self) -> Path:
         return Path(self.projects) if self.projects else self.home / "projects"
+
+    def member(self, part: str) -> str:
+        """A part's name in its group: the same after a restart, and another one in every stack that shares the bus."""
+        return f"{part}.{self.node}" if self.node else part
 
     @property
     def timing(self) -> Timing:

@@ -96,7 +96,9 @@ def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence
     shown = {"authorization": f"Bearer {token}"} if token else {}
     routes = [Route(topic, urls[name]) for name, topics in subscriptions.items() for topic in topics]
     poster = HttpPoster(wiring().clock, lambda _: shown)
-    dispatcher = Dispatcher(wiring().bus, "functions", routes, member="dispatcher", poster=poster)
+    dispatcher = Dispatcher(
+        wiring().bus, "functions", routes, member=wiring().settings.member("dispatcher"), poster=poster
+    )
     stopped = _on_stop(dispatcher.stop)
     swept = (urls["sweeper"], stopped, shown)
     timer = threading.Thread(target=_sweep, args=swept, name="sweep", daemon=True)

@@ -119,7 +119,11 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     return [
         Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
-        *([Part("agents", _resident(options.agents, "agents"), order=0, grace=30)] if options.agents else []),
+        *(
+            [Part("agents", _resident(options.agents, settings.member("agents")), order=0, grace=30)]
+            if options.agents
+            else []
+        ),
     ], urls
 
 
@@ -139,7 +143,9 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
     )
     for kind in options.agents:
-        made.append(Part(f"agent-{kind}", _resident([kind], f"agent-{kind}"), order=0, grace=30))
+        made.append(
+            Part(f"agent-{kind}", _resident([kind], settings.member(f"agent-{kind}")), order=0, grace=30)
+        )
     return made, urls
 
 
