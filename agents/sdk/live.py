@@ -15,6 +15,7 @@ from turnout.core.ports import Producer
 MOST = 2000  # log chunks that wait; more of them, and the oldest are dropped
 BATCH = 200
 TIMEOUT = 5.0  # seconds
+GATHER = 0.03  # seconds that log chunks wait for others to go with them
 
 
 class Live:
@@ -32,7 +33,8 @@ class Live:
     def log(self, record: Record) -> None:
         with self._changed:
             self._waiting.append(record)
-            self._changed.notify()
+            if len(self._waiting) == 1:
+                self._changed.notify()
 
     def beat(self, record: Record) -> None:
         """Goes before all log chunks."""
@@ -51,6 +53,7 @@ class Live:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._urgent or self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._urgent or self._closed, GATHER)
                 batch = [*self._urgent]
                 self._urgent.clear()
                 while self._waiting and len(batch) < BATCH:

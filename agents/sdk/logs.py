@@ -1,7 +1,7 @@
 """An attempt's log on its way out: masked, decoded, cut into chunks, bounded.
 
-Colours (ANSI sequences) are kept; what is no UTF-8 is replaced. The first words after a silence go out at once, after
-that a chunk goes out when it is full or `PATIENCE` old.
+Colours (ANSI sequences) are kept; what is no UTF-8 is replaced. The first words after a silence go out when they are
+`SOON` old, so that an attempt of a moment has one chunk; after that a chunk goes out when it is full or `PATIENCE` old.
 Of a log longer than the limit, the beginning and the very end are kept, and what is between is said.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from agents.sdk.masking import Masker
 
 CHUNK = 16 * 1024  # bytes of UTF-8
-PATIENCE = 0.2  # seconds
+SOON, PATIENCE = 0.05, 0.2  # seconds
 KEPT_END = 64 * 1024  # characters
 PREFIX = "▸ "
 
@@ -57,7 +57,9 @@ class LogStream:
     def due(self) -> float | None:
         """When the waiting chunk is old enough to go, by `time.monotonic`; None: nothing waits."""
         with self._lock:
-            return self._since + PATIENCE if self._waiting else None
+            if not self._waiting:
+                return None
+            return self._since + (SOON if self._since - self._flushed >= PATIENCE else PATIENCE)
 
     def flush(self) -> None:
         with self._lock:
@@ -111,7 +113,7 @@ class LogStream:
         self._size += len(text.encode())
         if first:
             self._since = time.monotonic()
-        if self._size >= CHUNK or self._since - self._flushed >= PATIENCE:
+        if self._size >= CHUNK:
             self.flush()
         elif first:
             self._wake()

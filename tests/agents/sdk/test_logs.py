@@ -49,11 +49,16 @@ def test_the_agents_own_lines_are_marked_and_stand_alone() -> None:
     assert "".join(chunks) == "50% done\n▸ two\n▸ lines with ***\nnext\n"
 
 
-def test_the_first_words_go_out_at_once_and_the_rest_when_it_is_time() -> None:
+def test_the_first_words_go_out_soon_and_the_rest_when_it_is_time() -> None:
     woken = threading.Event()
     chunks: list[str] = []
     log = LogStream(Masker({}), chunks.append, 1000, woken.set)
     log.write(b"first")
+    assert woken.is_set()
+    due = log.due()
+    assert due is not None
+    assert due <= time.monotonic() + 0.05
+    log.flush()
     assert chunks == ["first"]
     log.write(b" second")
     log.write(b" third")
