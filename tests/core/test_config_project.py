@@ -76,6 +76,7 @@ def test_the_environments_secrets_win_over_the_projects() -> None:
         ("repository: a/b", "repository", "outside of `project`"),
         ("project: {repository: a/b, clone_url: --upload-pack=x}", "project.clone_url", "that git can clone"),
         ("project: {repository: a/b, clone_url: 'https://u:p@h/x'}", "project.clone_url", "no place"),
+        ("project: {repository: a/b, clone_url: 'https://t0ken@h/x'}", "project.clone_url", "no place"),
         ("project: {repository: a/b, pipeline_file: ../x}", "project.pipeline_file", "inside the repository"),
         ("project: {repository: a/b, pipeline_file: /x}", "project.pipeline_file", "inside the repository"),
         (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.repositories import repository
 from tests.real import require
 from turnout.runtimes.sandbox import Bubblewrap, Exit, SandboxSpec, detect, start
 
@@ -56,3 +57,10 @@ def tries(sandbox: Bubblewrap, workspace: Path) -> Try:
             return tool.wait(60), output
 
     return run
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository that no test changes, and its commit."""
+    path = tmp_path_factory.mktemp("origin")
+    return path, repository(path, a_dot_py="a = 1\n")

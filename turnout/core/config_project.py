@@ -36,7 +36,9 @@ PIPELINE_FILES = ("pipeline.yml", ".turnout/pipeline.yml")
 """Where a pipeline file is looked for, in this order, when the project names none."""
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
-_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
+_PASSWORD = re.compile(
+    r"://[^/@]*:[^/@]*@|^https?://[^/@]*@", re.IGNORECASE
+)  # a token stands alone before the @
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 

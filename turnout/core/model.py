@@ -9,10 +9,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Value(BaseModel):
-    """A frozen value with no room for unknown keys. Its numbers are finite: JSON has no others."""
+    """A frozen value with no room for unknown keys. Its numbers are finite: JSON has no others. What is wrong with one
+    is said without what was given: it may hold a token, and a traceback goes to the log."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
 
     def with_(self, **changes: Any) -> Self:
