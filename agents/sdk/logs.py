@@ -1,7 +1,8 @@
 """An attempt's log on its way out: masked, decoded, cut into chunks, bounded.
 
-Colours (ANSI sequences) are kept; what is no UTF-8 is replaced. The first words after a silence go out when they are
-`SOON` old, so that an attempt of a moment has one chunk; after that a chunk goes out when it is full or `PATIENCE` old.
+Colours are kept, what else terminals obey is left out; what is no UTF-8 is replaced. The first words after a silence go
+out when they are `SOON` old, so that an attempt of a moment has one chunk; after that a chunk goes out when it is full
+or `PATIENCE` old.
 Of a log longer than the limit, the beginning and the very end are kept, and what is between is said.
 """
 
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from agents.sdk.masking import Masker
+from agents.sdk.terminal import Plain, plain
 
 CHUNK = 16 * 1024  # bytes of UTF-8
 SOON, PATIENCE = 0.05, 0.2  # seconds
@@ -26,6 +28,7 @@ class LogStream:
     def __init__(
         self, masker: Masker, emit: Callable[[str], None], limit: int, wake: Callable[[], None] = lambda: None
     ) -> None:
+        self._plain = Plain()
         self._masker = masker
         self._emit = emit
         self._wake = wake
@@ -45,12 +48,13 @@ class LogStream:
     def write(self, output: bytes) -> None:
         """Output of a tool."""
         with self._lock:
-            self._take(self._decoder.decode(self._masker.feed(output)))
+            self._take(self._decoder.decode(self._masker.feed(self._plain.feed(output))))
 
     def line(self, text: str) -> None:
         """A line of the agent's own, marked as such; of several lines, each."""
         with self._lock:
             start = "\n" if self._line_open else ""
+            text = plain(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
             body = "".join(f"{PREFIX}{each}\n" for each in text.rstrip("\n").split("\n"))
             self._take(start + self._masker.text(body))
 
@@ -73,7 +77,8 @@ class LogStream:
     def finish(self) -> None:
         """The attempt has ended: nothing is held back any more."""
         with self._lock:
-            self._take(self._decoder.decode(self._masker.finish(), final=True))
+            rest = self._masker.feed(self._plain.finish()) + self._masker.finish()
+            self._take(self._decoder.decode(rest, final=True))
             if self._left_out:
                 end = "".join(self._end)[-KEPT_END:]
                 between = self._left_out - len(end)

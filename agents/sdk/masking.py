@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
+from agents.sdk.terminal import plain
+
 MASK = b"***"
 SHORTEST = 4  # characters
 _WRAPS = (57, 48)  # bytes that make one line of base64: 76 characters in MIME and base64(1), 64 in PEM
@@ -22,7 +24,8 @@ _WRAPS = (57, 48)  # bytes that make one line of base64: 76 characters in MIME a
 def forms(secret: str) -> frozenset[bytes]:
     """Everything that is to be masked because of one secret."""
     found: set[bytes] = set()
-    for text in {secret, secret.strip(), *_lines(secret)}:
+    shown = plain(secret.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    for text in {secret, secret.strip(), *_lines(secret), shown}:
         raw = _raw(text)
         if len(text) < SHORTEST:
             continue
