@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real chaos chaos-compare demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -57,6 +57,17 @@ chaos: real-parts ## Kill, stop and cut off everything while RUNS=200 runs go on
 chaos-compare: real-parts ## The same deliveries and strikes for Buildbot; writes the table in docs/chaos.md
 	@tests/peers/setup.sh
 	@$(BIN)/python -m tests.chaos.compare --write $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+bench: real-parts ## Measure Turnout beside its peers; ONLY=latency,burst,… ROUNDS=20 BURSTS=1 PIPELINES=200 SYSTEMS=…
+	@$(BIN)/python -m tests.bench.side_by_side --only '$(ONLY)' --systems '$(SYSTEMS)' \
+		--rounds $(or $(ROUNDS),20) --bursts $(or $(BURSTS),1) --pipelines $(or $(PIPELINES),200) \
+		--command 'make bench$(if $(ONLY), ONLY=$(ONLY))$(if $(SYSTEMS), SYSTEMS=$(SYSTEMS))$(if $(ROUNDS), ROUNDS=$(ROUNDS))$(if $(BURSTS), BURSTS=$(BURSTS))$(if $(PIPELINES), PIPELINES=$(PIPELINES))'
+
+bench-quick: $(READY) ## Time Turnout on one machine alone, in half a minute
+	@$(BIN)/python -m tests.bench.quick
+
+bench-profile: $(READY) ## Show where the time of a stage goes
+	@$(BIN)/python -m tests.bench.profile
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py

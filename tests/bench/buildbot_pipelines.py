@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.bench.memory import resident
+from tests.bench.sending import send_all
 from tests.bench.timeline import STAGES, STAMP, Burst, Timeline, read_stamp
-from tests.bench.turnout_stack import SENDERS
 from tests.peers.buildbot import Buildbot, push_payload
 from tests.waiting import wait_until
 
@@ -44,26 +44,10 @@ class BuildbotPipelines:
 
     def burst(self, pipelines: int) -> Burst:
         first = self._posted + 1
-        left = iter(range(pipelines))
-        taking = threading.Lock()
-
-        def send() -> None:
-            with closing(self._connect()) as connection:
-                while True:
-                    with taking:
-                        if next(left, None) is None:
-                            return
-                    self._post(connection)
-
         began = time.time_ns()
-        senders = [threading.Thread(target=send) for _ in range(SENDERS)]
-        for each in senders:
-            each.start()
-        for each in senders:
-            each.join()
+        send_all(pipelines, [self._connect], self._post)
         taken = time.time_ns()
         last = first + pipelines - 1
-        assert self._posted == last, f"{self._posted - first + 1} of {pipelines} requests were taken"
         wait_until(lambda: self._buildbot.ended() == last, 900, "all builds have ended", poll=0.1)
         ended = max(max(self._stamps(build)) for build in range(first, last + 1))
         return Burst(pipelines, began, taken, ended)

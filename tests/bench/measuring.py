@@ -11,13 +11,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.bench.cluster import Cluster
 from tests.bench.history import fill
-from tests.bench.systems import OPEN, running
+from tests.bench.systems import OPEN, Surroundings, running
 from tests.bench.timeline import Timeline
 from tests.bench.turnout_stack import TurnoutStack
 
 IDLE = 3.0
 """Seconds of quiet before memory is looked at."""
+SCALES = ((1, 1), (1, 6), (1, 12), (2, 6), (4, 6))
+"""Stacks, and partitions of each topic."""
 WIDTHS = (1, 2, 5, 10, 20, 50, 100, 200)
 HISTORIES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -113,6 +116,23 @@ def history(rounds: int, histories: Sequence[int] = HISTORIES) -> Found:
                 found[each].append(stack.one())
             say(f"history: round {number + 1} of {rounds}")
     return {str(each): samples(lines) | {"events": held[each]} for each, lines in found.items()}
+
+
+def scale(rounds: int, pipelines: int) -> Found:
+    """Bursts on Kafka and PostgreSQL, by partitions and by stacks that share the work: each alone, in turn."""
+    found: dict[str, Found] = {
+        f"{processes}-{partitions}": {"processes": processes, "partitions": partitions, "rates": []}
+        for processes, partitions in SCALES
+    }
+    for number in range(rounds):
+        for name, each in found.items():
+            with workplace() as folder, ExitStack() as ending:
+                cluster = Cluster(name, Surroundings(ending, folder), each["processes"], each["partitions"])
+                ending.callback(cluster.stop)
+                cluster.start()
+                each["rates"].append(cluster.burst(pipelines).rate)
+            say(f"scale: round {number + 1} of {rounds}, {name}: {each['rates'][-1]:.1f} pipelines/s")
+    return found
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -53,44 +54,61 @@ PARTS: dict[str, tuple[str, str]] = {
 }
 
 
+WHOLE = "a step, command to command"
+STACKS = {"sandbox": {}, "no sandbox": {"TURNOUT_SANDBOX": "none"}}
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {rounds} rounds, ms: p50 (p5 to p95)")
+    for name, found in profile(rounds).items():
+        print(f"{name}:")
+        for what, samples in found["parts"].items():
+            spread = Spread.of(samples)
+            print(f"  {what:54} {spread.p50:7.1f} ({spread.p5:.1f} to {spread.p95:.1f})")
+        for part, used in found["processor"].items():
+            print(f"  {f'processor time of {part}, a stage':54} {used:7.1f}")
+
+
+def profile(rounds: int) -> dict[str, Any]:
+    """By the kind of sandbox: ``parts``: what to samples in milliseconds; ``processor``: milliseconds a stage."""
+    found = {}
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
-        for name, settings in {"sandbox": {}, "no sandbox": {"TURNOUT_SANDBOX": "none"}}.items():
+        for name, settings in STACKS.items():
             stack = TurnoutStack(name, Path(folder, name.replace(" ", "-")), settings)
             stack.start()
             try:
-                show(stack, rounds)
+                found[name] = measure(stack, rounds)
             finally:
                 stack.stop()
+    return found
 
 
-def show(stack: TurnoutStack, rounds: int) -> None:
+def measure(stack: TurnoutStack, rounds: int) -> dict[str, Any]:
     for _ in range(3):
         stack.one()
     spent = processor_time(stack)
     timelines = [stack.one() for _ in range(rounds)]
     after = processor_time(stack)
     runs = [stages_of(stack, run) for run in newest(stack, rounds)]
-    print(f"{stack.name}:")
     first = [stages[0] for stages in runs]
-    line("from the request to the run's creation", _from_request(timelines, first))
-    line("from there to the first command", [each.stamp - each.decided for each in first])
     later = [stage for stages in runs for stage in stages[1:]]
+    parts: dict[str, list[float]] = {
+        "from the request to the run's creation": _from_request(timelines, first),
+        "from there to the first command": [each.stamp - each.decided for each in first],
+    }
     for what, (begin, end) in PARTS.items():
-        line(f"  {what}", [getattr(each, end) - getattr(each, begin) for each in later])
+        parts[f"… {what}"] = [getattr(each, end) - getattr(each, begin) for each in later]
         if end == "stamp":
-            line("    of which the checkout", [each.checkout for each in later])
-    line("a step, command to command", [step for each in timelines for step in each.steps])
-    for part, seconds in after.items():
-        used = (seconds - spent.get(part, 0.0)) * 1000 / (rounds * STAGES)
-        print(f"  processor time of {part} a stage: {used:.1f} ms")
-
-
-def line(what: str, samples: Sequence[float]) -> None:
-    spread = Spread.of(samples)
-    print(f"  {what:54} {spread.p50:7.1f} ({spread.p5:.1f} to {spread.p95:.1f})", flush=True)
+            parts["… … of which the checkout"] = [each.checkout for each in later]
+    parts[WHOLE] = [step for each in timelines for step in each.steps]
+    return {
+        "parts": parts,
+        "processor": {
+            part: (seconds - spent.get(part, 0.0)) * 1000 / (rounds * STAGES)
+            for part, seconds in after.items()
+        },
+    }
 
 
 def _from_request(timelines: Sequence[Timeline], first: Sequence[Stage]) -> list[float]:

@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from local.demo.push import GIT_ENVIRONMENT
 from tests.bench.memory import resident
+from tests.bench.sending import send_all
 from tests.bench.timeline import STAGES, STAMP, Burst, Timeline, read_stamp
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
@@ -31,8 +32,6 @@ from turnout.wiring import Wiring, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "bench"
-SENDERS = 8
-"""Connections that a burst is posted over."""
 IN_ORDER = tuple(f"s{number}" for number in range(1, STAGES + 1))
 
 
@@ -172,53 +171,28 @@ class TurnoutStack:
         return self._timed(repository, repository.stages)
 
     def _timed(self, repository: Repository, stages: Sequence[str]) -> Timeline:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             sent = time.time_ns()
-            run = self._post(connection, repository)
+            run = self.post(connection, repository)
             answered = time.time_ns()
         stamps = wait_until(lambda: self.stamps(run, stages), 120, f"{run} has run", poll=0.005)
-        wait_until(lambda: self._ended([run]) == 1, 60, f"{run} has ended", poll=0.005)
+        wait_until(lambda: self.ended([run]) == 1, 60, f"{run} has ended", poll=0.005)
         return Timeline(sent, answered, stamps)
 
     def burst(self, pipelines: int) -> Burst:
-        runs: list[str] = []
-        left = iter(range(pipelines))
-        taking = threading.Lock()
-
-        def send() -> None:
-            with closing(self._connect()) as connection:
-                while True:
-                    with taking:
-                        if next(left, None) is None:
-                            return
-                    runs.append(self._post(connection, self.repository))
-
-        began = time.time_ns()
-        senders = [threading.Thread(target=send) for _ in range(SENDERS)]
-        for each in senders:
-            each.start()
-        for each in senders:
-            each.join()
-        taken = time.time_ns()
-        assert len(runs) == pipelines, f"{len(runs)} of {pipelines} requests were taken"
-        wait_until(lambda: self._ended(runs) == pipelines, 600, "all pipelines have ended", poll=0.1)
-        stamps = [
-            wait_until(partial(self.stamps, run, IN_ORDER), 30, "the logs of a pipeline are there")
-            for run in runs
-        ]
-        return Burst(pipelines, began, taken, max(max(each) for each in stamps))
+        return burst_of([self], pipelines)
 
     # --- requests and what came of them -----------------------------------------------------------------
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def connect(self) -> http.client.HTTPConnection:
         running = read_running(self.wiring.settings.home)
         assert running is not None
         connection = http.client.HTTPConnection(urlsplit(running.urls["webhook"]).netloc, timeout=60)
         connection.connect()
         return connection
 
-    def _post(self, connection: http.client.HTTPConnection, repository: Repository) -> str:
-        """The run's id."""
+    def post(self, connection: http.client.HTTPConnection, repository: Repository) -> str:
+        """A push, signed, as GitHub delivers it; the run's id."""
         self._posted += 1
         body = repository.payload
         headers = {
@@ -237,17 +211,13 @@ class TurnoutStack:
         """Nothing while one is missing."""
         found: list[int] = []
         for stage in reversed(stages):
-            path = self.wiring.settings.home / "artifacts" / attempt_key(run, stage, 1)
-            try:
-                stamp = read_stamp(path.read_bytes())
-            except FileNotFoundError:
-                return ()
+            stamp = stamp_in(self.wiring.settings.home, run, stage)
             if stamp is None:
                 return ()
             found.append(stamp)
         return tuple(reversed(found))
 
-    def _ended(self, runs: Sequence[str]) -> int:
+    def ended(self, runs: Sequence[str]) -> int:
         """How many of these have ended. Raises: AssertionError for one that did not succeed."""
         with self.wiring.store.database.read() as connection:
             rows = connection.execute(
@@ -260,3 +230,34 @@ class TurnoutStack:
         outcomes = [outcome for run, outcome in rows if run in wanted]
         assert set(outcomes) <= {"success"}, f"{self.name}: {outcomes}"
         return len(outcomes)
+
+
+def burst_of(stacks: Sequence[TurnoutStack], pipelines: int) -> Burst:
+    """Posted to all of these stacks, which share a store; any of them may do the work."""
+    first = stacks[0]
+    runs: list[str] = []
+    began = time.time_ns()
+    send_all(
+        pipelines,
+        [each.connect for each in stacks],
+        lambda connection: runs.append(first.post(connection, first.repository)),
+    )
+    taken = time.time_ns()
+    wait_until(lambda: first.ended(runs) == pipelines, 900, "all pipelines have ended", poll=0.1)
+    homes = [each.wiring.settings.home for each in stacks]
+    ended = max(
+        wait_until(partial(_last_stamp, homes, run), 30, "the logs of a pipeline are there") for run in runs
+    )
+    return Burst(pipelines, began, taken, ended)
+
+
+def _last_stamp(homes: Sequence[Path], run: str) -> int:
+    return max(stamp_in(home, run, IN_ORDER[-1]) or 0 for home in homes)
+
+
+def stamp_in(home: Path, run: str, stage: str) -> int | None:
+    """What the command of this stage has written, where its log is kept in this home."""
+    try:
+        return read_stamp((home / "artifacts" / attempt_key(run, stage, 1)).read_bytes())
+    except FileNotFoundError:
+        return None
