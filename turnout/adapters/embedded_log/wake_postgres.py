@@ -15,6 +15,7 @@ import psycopg
 
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.link import Link, Statement
+from turnout.adapters.store.postgresql import CUT_OFF
 from turnout.core.errors import TransientError
 
 CHANNEL = "turnout_log"
@@ -96,7 +97,11 @@ class NotifyListener:
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=10, application_name="turnout listener"
+            self._url,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="turnout listener",
+            **CUT_OFF,
         )
         connection.execute(f"LISTEN {CHANNEL}")
         return connection

@@ -20,6 +20,15 @@ from turnout.adapters.store.link import Dialect, Statement
 
 POOL = 8
 OVERFLOW = 24
+CUT_OFF: Mapping[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that is cut off without a word (a cable, a firewall that forgot us) is given up after some 15 s, be it that
+we speak or that we wait for an answer; without these, after a quarter of an hour, or never.
+Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE, tcp(7)"""
 _Raw = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -81,6 +90,7 @@ class PostgresConnections:
         wait = int(busy_timeout * 1000)
         self._arguments: dict[str, Any] = {
             "connect_timeout": 10,
+            **CUT_OFF,
             "application_name": "turnout",
             # A process that stops in the middle of a change must not hold its locks for ever.
             "options": f"-c lock_timeout={wait} -c idle_in_transaction_session_timeout={wait * 3}",
