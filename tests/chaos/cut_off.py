@@ -1,6 +1,6 @@
 """A cut that says nothing: no reset, no end, as when a cable is pulled.
 
-For a network namespace of its own, where it may take the loopback down: ``unshare --net python -m tests.chaos.cut_off``.
+``unshare --net python -m tests.chaos.cut_off``: it takes the loopback down, so it needs a network namespace of its own.
 Prints, as JSON, after how many seconds the store has given up a connection that had something to say (``speaks``), and
 one that waited for an answer (``waits``).
 """
