@@ -79,7 +79,7 @@ class Faults:
 
     def strike(self, process: Process, kinds: tuple[Fault, ...]) -> Fault | None:
         """What happens at this opportunity."""
-        draw = process.chance.random()
+        draw = process.luck.random()
         number = self.counts[process.name] = self.counts.get(process.name, 0) + 1
         if process.kernel.now >= self.calm:
             return None

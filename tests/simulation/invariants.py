@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.outside import drawn
 from turnout.adapters.store.projection import run_row
 from turnout.core import events as e
+from turnout.core import messages as m
 from turnout.core.dead_letters import open_letters
 from turnout.core.errors import IllegalTransition
 from turnout.core.ids import attempt_id, delivery_message_id, run_id
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 SLACK = 120.0
 """Seconds that a due time may be late by in the calm: outages before it, sweeps, redeliveries with backoff."""
+
+
+ORDERS: dict[type[Any], str] = {
+    e.AttemptLaunched: m.TaskRequested.type,
+    e.CancelOrdered: m.CancelTask.type,
+    e.RunFinished: m.ReportRequested.type,
+    e.ApprovalRequested: m.ReportRequested.type,
+}
+"""Events, and what must go out with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,7 @@ class Watch:
                 "the projection is the fold of the events", f"run {_short(after)} at version {after.version}"
             )
             return
+        self._ordered(change, run)
         self.states[run.id] = run
         self.history.setdefault(run.id, []).append((run.version, run))
         for each in outgoing(run, change.events, lambda _: ""):
@@ -126,6 +137,8 @@ class Watch:
                 self._launched(before, event, run)
             case e.AttemptFinished():
                 self._ended(event, run)
+            case e.RetryScheduled():
+                self._retried(event, run)
             case _ if before is not None and before.finished and not isinstance(event, e.MessageIgnored):
                 self.fail("an ended run never changes", f"{event.kind} after the end of {_short(run)}")
             case _:
@@ -164,6 +177,37 @@ class Watch:
         limit = run.plan.parallel if run.plan else 0
         if limit and sum(task.active for _, task in run.tasks()) > limit:
             self.fail("no more at once than allowed", f"{event.task} of {_short(run)}")
+
+    def _retried(self, event: e.RetryScheduled, run: Run) -> None:
+        stage = run.stage_of(event.task)
+        assert stage is not None
+        task, retries = run.stages[stage].tasks[event.task], run.planned(stage).retries
+        last = task.current
+        assert last is not None
+        assert last.result is not None
+        if (event.budget == "infrastructure") != last.result.lost:
+            self.fail("who lost it pays for the retry", f"{event.task} of {_short(run)}, {event.budget}")
+        tried = Counter(each.result.lost for each in task.attempts if each.result is not None)
+        allowed = run.plan.infrastructure_retries if run.plan else 0
+        if (
+            tried[True] > allowed + 1
+            or tried[False] > retries.max + 1
+            or (tried[last.result.lost] > (allowed if last.result.lost else retries.max))
+        ):
+            self.fail(
+                "no more tries than the budget", f"{event.task} of {_short(run)}: {len(task.attempts)} tries"
+            )
+
+    def _ordered(self, change: Commit, run: Run) -> None:
+        """What a decision gives others to do is sent in the same commit."""
+        sent = Counter(dict(each.headers)["ce_type"].decode() for each in change.records)
+        for event in change.events:
+            wanted = ORDERS.get(type(event))
+            if wanted is None:
+                continue
+            sent[wanted] -= 1
+            if sent[wanted] < 0:
+                self.fail("what is decided is sent", f"{event.kind} of {_short(run)} without {wanted}")
 
     def _ended(self, event: e.AttemptFinished, run: Run) -> None:
         if event.attempt in self.ended:
@@ -352,6 +396,8 @@ class Watch:
     def _requests(self) -> Iterator[tuple[str, str]]:
         """Whatever was asked for, by people or by the orchestrator itself, has been answered."""
         store = self.world.store
+        if self.world.wiped:
+            return
         for row in store._outbox.values():
             if row.row.record.topic == PIPELINE_EVENTS:
                 id = dict(row.row.record.headers)["ce_id"].decode()
@@ -371,7 +417,7 @@ class Watch:
                 yield "what can't be handled is kept", mark.decode()
 
     def _reports(self) -> Iterator[tuple[str, str]]:
-        world, store = self.world, self.world.store
+        world = self.world
         name = "one report a fact"
         cards = Counter(each.run for each in world.slack.messages if not each.thread)
         for id, count in cards.items():
@@ -382,6 +428,11 @@ class Watch:
         ).items():
             if count > 1:
                 yield name, f"run {key[1][:4]} has {count} answers on {key[2]}"
+        if not world.wiped:
+            yield from self._told()
+
+    def _told(self) -> Iterator[tuple[str, str]]:
+        world, store = self.world, self.world.store
         for run in self.states.values():
             previous = ""
             shown = next(

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from greenlet import getcurrent, greenlet
 
+INSTANT = 1e-6
+"""Seconds that any wait takes at least: time goes on, also for who waits for almost nothing."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -48,6 +50,7 @@ class Task:
 class Process:
     """One process, or one machine's clock. A process that has died is replaced by a new object of the same name.
 
+    ``chance`` decides what it does, ``luck`` what happens to it.
     ``offset`` (seconds) and ``drift`` (a factor near 1) are what its clock makes of the true time. It is itself a
     `turnout.core.ports.Clock`.
     """
@@ -62,6 +65,7 @@ class Process:
         self.tasks: dict[Task, None] = {}
         self.on_death: list[Callable[[], None]] = []
         self.chance = kernel.chance_of(name)
+        self.luck = kernel.chance_of(f"luck of {name}")
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.monotonic() + self.offset)
@@ -128,7 +132,8 @@ class Kernel:
         self.wait(seconds)
 
     def wait(self, timeout: float | None) -> bool:
-        """Until somebody wakes this task, or ``timeout`` seconds have passed (None: for ever); whether it was woken.
+        """Until somebody wakes this task, or ``timeout`` seconds (None: for ever) have passed by the clock of its
+        process; whether it was woken.
 
         Raises: Died.
         """
@@ -139,7 +144,7 @@ class Kernel:
         task.ticket += 1
         task.woken = False
         if timeout is not None:
-            self._push(self.now + timeout, task, task.ticket)
+            self._push(self.now + max(timeout, INSTANT) / task.process.drift, task, task.ticket)
         self.hub.switch()
         if not task.process.alive:
             raise Died

@@ -29,6 +29,7 @@ class Played:
     broken: Broken | None
     strikes: tuple[str, ...]
     planned: tuple[str, ...]
+    windows: int
     runs: int
     events: int
     steps: int
@@ -51,9 +52,7 @@ class Total:
         self.seeds += 1
         self.runs += played.runs
         self.events += played.events
-        self.faults += len(played.strikes) + sum(
-            "-" in each and not each.startswith(("push", "act")) for each in played.planned
-        )
+        self.faults += len(played.strikes) + played.windows
         self.length += played.length
         if played.broken is not None:
             self.broken.append(played)
@@ -71,12 +70,14 @@ def play(seed: int, only: Iterable[str] | None = None, story: list[Line] | None 
     world = World(scenario(seed), None if only is None else frozenset(only), story)
     world.run()
     watch = world.watch
-    planned = (*world.pushes, *world.acts, *world.windows)
+    pushes, acts, windows = world.pushes, world.acts, world.windows
+    planned = (*(each.id for each in pushes), *(each.id for each in acts), *(each.id for each in windows))
     return Played(
         seed=seed,
         broken=watch.broken[0] if watch.broken else None,
         strikes=tuple(world.faults.struck),
-        planned=tuple(each.id for each in planned),
+        planned=planned,
+        windows=len(windows),
         runs=len(watch.states),
         events=watch.events,
         steps=world.kernel.steps,
@@ -119,10 +120,10 @@ def play_many(first: int, count: int, processes: int) -> Total:
 
 
 def smallest(
-    seed: int, play: Callable[[int, Iterable[str]], Played] = play
+    seed: int, play: Callable[[int, Iterable[str] | None], Played] = play
 ) -> tuple[Played, list[str]] | None:
     """Of all that happens in this world, what is enough to break the same invariant; None: it does not fail."""
-    whole = play(seed, None)  # type: ignore[arg-type]  # None: everything
+    whole = play(seed, None)
     if whole.broken is None:
         return None
     name, left = whole.broken.name, BUDGET
@@ -140,9 +141,9 @@ def smallest(
 
 
 def _fewest(items: list[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
-    """Delta debugging: leave out parts, ever smaller, for as long as it still fails.
+    """Delta debugging: leave out parts, ever smaller ones, for as long as it still fails.
 
-    Source: Zeller, Hildebrandt: Simplifying and isolating failure-inducing input (2002), without its complements.
+    Source: Zeller, Hildebrandt: Simplifying and isolating failure-inducing input (2002).
     """
     size = max(1, len(items) // 2)
     while items:
@@ -177,5 +178,8 @@ def explained(seed: int) -> str:
             return f"seed {seed}: every invariant holds"
         least, kept = found
         _, lines = story(seed, kept)
-    whole = f"{len(kept)} things are enough for it to happen: {', '.join(kept) or 'nothing but the people who live there'}"
-    return f"seed {seed} breaks an invariant\n{least.broken}\n{whole}\n\n{told(lines)}\n\nmake simulate SEED={seed}"
+    enough = f"enough for it to happen: {', '.join(kept) or 'nothing at all'}"
+    return (
+        f"seed {seed} breaks an invariant\n{least.broken}\n{enough}\n\n{told(lines)}\n\n"
+        f"make simulate SEED={seed}"
+    )

@@ -118,7 +118,8 @@ class Wire:
         effect: Callable[[], T],
         badly: Callable[[Fault], T] | None,
     ) -> T:
-        kernel, chance = self.process.kernel, self.process.chance
+        kernel = self.process.kernel
+        chance = kernel.chance_of(f"suffering of {self.process.name}")
         if self.tell is not None:
             self.tell(self.process.name, fault.value.format(what=f"{name} ({target})"))
         match fault:
