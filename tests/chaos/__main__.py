@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from tests.chaos.performance import Outcome, Performance
 from tests.chaos.schedule import Kind, choices, schedule
-from tests.chaos.telling import figures, table
+from tests.chaos.telling import DOCUMENT, figures, table, write
 from tests.chaos.theatre import Theatre
 
+COMMAND = "make chaos"
 STRIKES = len(choices())
 """Every kind on every target once."""
 
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--strikes", type=int, default=STRIKES)
     parser.add_argument("--kinds", default="", help=f"separated by commas, of: {', '.join(Kind)}")
     parser.add_argument("--home", type=Path, help="keep everything there (default: a temporary folder)")
+    parser.add_argument("--write", action="store_true", help=f"put what came of it into {DOCUMENT.name}")
     asked = parser.parse_args()
     kinds = [Kind(each.strip()) for each in asked.kinds.split(",") if each.strip()] or list(Kind)
     began = time.monotonic()
@@ -45,7 +48,10 @@ def main() -> int:
         home = asked.home or Path(made)
         home.mkdir(parents=True, exist_ok=True)
         outcome = play(home, runs=asked.runs, seed=asked.seed, strikes=asked.strikes, kinds=kinds, say=say)
-    print("", *table(outcome), "", *figures(outcome), sep="\n")
+    lines = [*table(outcome), "", *(f"- {each}" for each in figures(outcome))]
+    print("", *lines, sep="\n")
+    if asked.write:
+        write(COMMAND, [f"Seed {asked.seed}, on {os.cpu_count()} cores:", "", *lines])
     if outcome.problems:
         print(f"\nto see it again: make chaos RUNS={asked.runs} SEED={asked.seed}")
     return 1 if outcome.problems else 0

@@ -17,13 +17,12 @@ from random import Random
 from tests.chaos.contestants import Became, BuildbotUnderStrikes, Contestant, Side, Turnout
 from tests.chaos.pushes import Delivery
 from tests.chaos.schedule import Kind
-from tests.chaos.telling import markdown
+from tests.chaos.telling import DOCUMENT, markdown, write
 from tests.chaos.theatre import STAGES
 from tests.waiting import wait_until
 from turnout.core.errors import TransientError
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "chaos.md"
-MARKS = ("<!-- made by `make chaos-compare` -->", "<!-- end of what it makes -->")
+COMMAND = "make chaos-compare"
 DOUBLED = 0.25
 EVERY = 0.8
 """Seconds between two deliveries."""
@@ -197,13 +196,6 @@ def described(seed: int, count: int) -> list[str]:
     return [f"Seed {seed}, {len(STAGES)} commands a run. Strikes: {struck}.", ""]
 
 
-def write(lines: Sequence[str], document: Path = DOCUMENT) -> None:
-    text = document.read_text()
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    document.write_text(f"{before}{MARKS[0]}\n\n" + "\n".join(lines) + f"\n\n{MARKS[1]}{after}")
-
-
 def compare(
     home: Path, seed: int, count: int, say: Callable[[str], None], *, kafka: bool = True
 ) -> dict[str, Tally]:
@@ -234,7 +226,7 @@ def main() -> int:
     lines = [*described(asked.seed, asked.runs), *table(found)]
     print("", *lines, sep="\n")
     if asked.write:
-        write(lines)
+        write(COMMAND, lines)
     ours = [each for name, each in found.items() if name.startswith("Turnout")]
     return 1 if any(each.lost or each.twice_after or each.missing or each.not_well for each in ours) else 0
 

@@ -1,11 +1,14 @@
-"""What came of a performance, for people: a table of strikes, and figures. Pure."""
+"""What came of a performance, for people: a table of strikes, and figures; and the page that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from tests.chaos.performance import Outcome
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "chaos.md"
 
 
 def table(outcome: Outcome) -> list[str]:
@@ -54,3 +57,13 @@ def figures(outcome: Outcome) -> list[str]:
     else:
         lines.append("0 lost, 0 done twice: one run a delivery, one effect an attempt, one message a run")
     return lines
+
+
+def write(command: str, lines: Sequence[str], document: Path = DOCUMENT) -> None:
+    """Put ``lines`` into the page, where it says that ``command`` makes them. Raises: ValueError where it doesn't."""
+    begin, end = f"<!-- made by `{command}` -->", f"<!-- end of `{command}` -->"
+    text = document.read_text()
+    if begin not in text or end not in text:
+        raise ValueError(f"{document} has no place for what {command} makes: {begin} … {end}")
+    before, _, rest = text.partition(begin)
+    document.write_text(f"{before}{begin}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}")
