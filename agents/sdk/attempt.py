@@ -14,10 +14,10 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import threading
 import time
 import traceback
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
@@ -128,9 +128,7 @@ class Attempt:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held_in = environment.sandbox(self._begin.sandbox)
         self.stream.line(held_in.describe())
-        self._ready.prepare(
-            held_in, limits(task)
-        )  # gets ready during the checkout, unless it is ready already
+        self._ready.prepare(held_in, limits(task))  # during the checkout, unless that has been done
         mirror = self._check_out(tree)
         workspace = LocalWorkspace(
             path=tree,
@@ -146,6 +144,7 @@ class Attempt:
             secrets=self._begin.secrets,
             shown=(mirror.objects, *interpreter_roots()),
             disk=self._disk,
+            prepared=self._ready.take,
         )
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()
@@ -315,8 +314,9 @@ def main(channel: Channel, sandbox: str = "", starter: Starter = new_interpreter
             if begin is None:
                 return
             attempt = Attempt(begin, channel, ready)
-            sys.stdout = cast(TextIO, _LinesToLog(attempt.stream))
-            if not attempt.run(last=number == MOST_ATTEMPTS):
+            with redirect_stdout(cast(TextIO, _LinesToLog(attempt.stream))):
+                stays = attempt.run(last=number == MOST_ATTEMPTS)
+            if not stays:
                 return
             ready.for_the_next(environment.sandbox(begin.sandbox), limits(begin.task), begin.home)
     finally:
