@@ -28,7 +28,9 @@ EVERY = 0.8
 """Seconds between two deliveries."""
 QUIET = 5.0
 """Seconds for which nothing may wait or run, before it is taken to be over."""
-PATIENCE = 600.0
+STUCK = 45.0
+"""Seconds in which no command begins, after which whatever still waits or runs is taken to do so for ever."""
+PATIENCE = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Tally:
     refused: int
     lost: int
     twice: int
+    stuck: int
     not_well: int
     again: int
     missing: int
@@ -85,7 +88,10 @@ def tally(
         refused=sum(id not in accepted for id in ids),
         lost=sum(id in accepted and _runs(before, id) == 0 for id in ids),
         twice=sum(_runs(before, id) > 1 for id in ids),
-        not_well=sum(any(each != "success" for each in before[id].outcomes) for id in ids if id in before),
+        stuck=sum(any(not each for each in before[id].outcomes) for id in ids if id in before),
+        not_well=sum(
+            any(each not in ("", "success") for each in before[id].outcomes) for id in ids if id in before
+        ),
         again=sum(count - 1 for each in before.values() for count in each.done.values()),
         missing=sum(_runs(after, id) == 0 for id in ids),
         twice_after=sum(_runs(after, id) > 1 for id in ids),
@@ -154,19 +160,24 @@ def _copies(sent: Sequence[Delivery]) -> Iterator[Delivery]:
 
 
 def _until_quiet(contestant: Contestant) -> None:
-    """Raises: AssertionError when patience is over first: then something waits for ever."""
-    since: list[float] = []
+    """Until nothing waits or runs any more, or nothing moves. Raises: AssertionError when patience is over first."""
+    quiet_since: list[float] = []
+    moved = [-1.0, 0.0]
 
     def over() -> bool:
+        now = time.monotonic()
+        size = contestant.effects.stat().st_size
+        if size != moved[0]:
+            moved[:] = [size, now]
         try:
             quiet = contestant.quiet()
         except TransientError:
             quiet = False
         if not quiet:
-            since.clear()
-        elif not since:
-            since.append(time.monotonic())
-        return bool(since) and time.monotonic() - since[0] >= QUIET
+            quiet_since.clear()
+        elif not quiet_since:
+            quiet_since.append(now)
+        return now - moved[1] >= STUCK or (bool(quiet_since) and now - quiet_since[0] >= QUIET)
 
     wait_until(over, PATIENCE, f"{contestant.name} has nothing left to do", poll=0.25)
 
@@ -175,6 +186,7 @@ ROWS: dict[str, Callable[[Tally], object]] = {
     "not accepted while it was down (GitHub shows them as failed)": lambda t: t.refused,
     "**lost**: accepted, and no run": lambda t: t.lost,
     "**twice**: one delivery, several runs": lambda t: t.twice,
+    "runs that never end": lambda t: t.stuck,
     "runs that did not end well, though no command failed": lambda t: t.not_well,
     "commands carried out again": lambda t: t.again,
     "after sending the not accepted ones again: still missing": lambda t: t.missing,
@@ -228,7 +240,11 @@ def main() -> int:
     if asked.write:
         write(COMMAND, lines)
     ours = [each for name, each in found.items() if name.startswith("Turnout")]
-    return 1 if any(each.lost or each.twice_after or each.missing or each.not_well for each in ours) else 0
+    return (
+        1
+        if any(each.lost or each.twice_after or each.missing or each.stuck or each.not_well for each in ours)
+        else 0
+    )
 
 
 if __name__ == "__main__":

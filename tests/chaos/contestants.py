@@ -83,6 +83,11 @@ class Contestant(ABC):
     def quiet(self) -> bool:
         """Whether nothing waits or runs any more."""
 
+    @property
+    @abstractmethod
+    def effects(self) -> Path:
+        """Where each command writes a line."""
+
 
 class Turnout(Contestant):
     def __init__(self, home: Path, *, shared: bool) -> None:
@@ -127,7 +132,7 @@ class Turnout(Contestant):
 
     def became(self) -> Mapping[str, Became]:
         store = self._theatre.seen.store
-        done = Counter(_pair(line) for line in self._theatre.system.effects.read_text().splitlines())
+        done = Counter(_pair(line) for line in self.effects.read_text().splitlines())
         found: dict[str, list[tuple[str, Counter[str]]]] = defaultdict(list)
         for row in store.runs(limit=100_000):
             run = store.load(row.id)
@@ -144,6 +149,10 @@ class Turnout(Contestant):
             )
             for id, runs in found.items()
         }
+
+    @property
+    def effects(self) -> Path:
+        return self._theatre.system.effects
 
     def quiet(self) -> bool:
         rows = self._theatre.seen.store.runs(limit=100_000)
@@ -216,6 +225,10 @@ class BuildbotUnderStrikes(Contestant):
             self._revisions[revision]: Became(len(by), tuple(by.values()), dict(done[revision]))
             for revision, by in outcomes.items()
         }
+
+    @property
+    def effects(self) -> Path:
+        return self._effects
 
     def quiet(self) -> bool:
         return all(self._buildbot.requests().values())

@@ -75,19 +75,19 @@ def test_both_are_sent_the_same_deliveries_and_struck_at_the_same_times() -> Non
 
 
 def test_what_was_lost_doubled_and_carried_out_again_is_counted() -> None:
-    sent = [
-        Delivery(id, "acme/shop", b"{}", copies) for id, copies in (("a", 1), ("b", 2), ("c", 1), ("d", 1))
-    ]
+    copies = {"a": 1, "b": 2, "c": 1, "d": 1, "e": 1}
+    sent = [Delivery(id, "acme/shop", b"{}", often) for id, often in copies.items()]
     before = {
         "a": Became(1, ("success",), {"lint": 1, "test": 1}),
         "b": Became(2, ("success", "success"), {"lint": 2, "test": 3}),
         "d": Became(1, ("exception",), {"lint": 1}),
+        "e": Became(1, ("",), {}),
     }
     after = before | {"d": Became(2, ("exception", "success"), {"lint": 2, "test": 1})}
-    found = tally(sent, {"a", "b", "c"}, before, after)
+    found = tally(sent, {"a", "b", "c", "e"}, before, after)
     assert found == Tally(
-        sent=4, posts=5, refused=1, lost=1, twice=1, not_well=1, again=3, missing=1, twice_after=2
+        sent=5, posts=6, refused=1, lost=1, twice=1, stuck=1, not_well=1, again=3, missing=1, twice_after=2
     )
     lines = table({"Turnout": found, "Other": found})
-    assert lines[0].split("|")[1].strip() == "of 4 deliveries, sent 5 times"
-    assert len(lines) == 9
+    assert lines[0].split("|")[1].strip() == "of 5 deliveries, sent 6 times"
+    assert len(lines) == 10
