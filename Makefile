@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -49,6 +49,9 @@ real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and i
 
 test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
 	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m tests.again -m real $(PYTEST_ARGS)
+
+fuzz: $(READY) ## Fuzz every parser and door, guided by coverage (SECONDS=600 of every core)
+	@$(BIN)/python -m tests.fuzz.campaign --seconds $(or $(SECONDS),600)
 
 # RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time.
 chaos: real-parts ## Kill, stop and cut off everything while RUNS=200 runs go on; nothing may be lost or done twice

@@ -20,6 +20,7 @@ from werkzeug.wrappers import Request, Response
 
 from turnout.adapters.cloudevents import from_http
 from turnout.adapters.settings import InvalidSettings
+from turnout.adapters.slow_clients import SLOW_CLIENTS
 from turnout.core.envelope import MAX_DATA_BYTES, Envelope
 from turnout.core.errors import InvalidEnvelope, TransientError, TurnoutError
 from turnout.logging import get_logger
@@ -80,11 +81,13 @@ def _event(request: Request) -> bytes:
 
 
 def read_body(request: Request, most: int) -> bytes:
-    """At most ``most`` bytes.
+    """At most ``most`` bytes, that arrive within `turnout.adapters.slow_clients.WITHIN` seconds.
 
     Raises: RequestEntityTooLarge, without reading on; anything else where the body is not well-formed HTTP.
     """
     request.max_content_length = most + 1  # one in chunks, whose length is not known, is cut off there
+    connection = request.environ.get("gunicorn.socket")
+    reading = SLOW_CLIENTS.begin(connection) if connection is not None else None
     try:
         if (request.content_length or 0) > most or len(request.get_data()) > most:
             raise RequestEntityTooLarge
@@ -92,6 +95,8 @@ def read_body(request: Request, most: int) -> bytes:
     except Exception:
         request.stream = io.BytesIO()  # the framework would read on to the end, and fail like this again
         raise
+    finally:
+        SLOW_CLIENTS.end(reading)
 
 
 @contextmanager

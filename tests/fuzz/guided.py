@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped]
 
 SECONDS = 5
 MEGABYTES = 2048

@@ -15,7 +15,10 @@ def log(content: bytes) -> None:
     secret = raw.decode("utf-8", "surrogateescape")
     masker = Masker({"TOKEN": secret})
     whole = masker.whole(printed)
-    shown = b"".join(masker.feed(printed[at : at + size]) for at in range(0, len(printed), size)) + masker.finish()
+    shown = (
+        b"".join(masker.feed(printed[at : at + size]) for at in range(0, len(printed), size))
+        + masker.finish()
+    )
     assert shown == whole, "where a stream is cut, makes no difference"
     for form in forms(secret):
         for piece in whole.split(MASK):

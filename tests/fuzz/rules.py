@@ -28,7 +28,13 @@ def field(content: bytes) -> None:
     """Every language gets the same text; the first that refuses it must not hide the others."""
     text = content.decode("utf-8", "replace")
     refusals = []
-    for read in (cron.check_schedule, durations.parse_duration, durations.parse_size, durations.parse_cpu, _marker):
+    for read in (
+        cron.check_schedule,
+        durations.parse_duration,
+        durations.parse_size,
+        durations.parse_cpu,
+        _marker,
+    ):
         try:
             read(text)
         except ValueError as error:

@@ -26,7 +26,23 @@ class Target:
     longest: int = 4096
 
 
-_YAML = (b"&a", b"*a", b"<<: *a", b"- ", b": ", b"? ", b"|\n", b">\n", b"!!int ", b"!x ", b"\\0", b"[", b"]", b"{", b"}")
+_YAML = (
+    b"&a",
+    b"*a",
+    b"<<: *a",
+    b"- ",
+    b": ",
+    b"? ",
+    b"|\n",
+    b">\n",
+    b"!!int ",
+    b"!x ",
+    b"\\0",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+)
 _PIPELINE = (
     *_YAML, b"pipeline:", b"stages:", b"name:", b"agent:", b"needs:", b"matrix:", b"when:", b"paths:", b"branch:",
     b"retries:", b"max:", b"backoff:", b"timeout:", b"with:", b"secrets:", b"approval:", b"rollback:", b"notify:",
@@ -37,15 +53,31 @@ _PROJECT = (
     *_YAML, b"project:", b"repository:", b"acme/shop", b"clone_url:", b"provider:", b"branches:", b"protected:",
     b"secrets:", b"env:", b"file:", b"environments:", b"forks:", b"limits:", b"channels:", b"runtime:",
 )  # fmt: skip
-_JSON = (b'"', b"{", b"}", b"[", b"]", b":", b",", b"null", b"true", b"1e400", b"NaN", b"-0", b"\\u0000", b"\\ud800")
+_JSON = (
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"null",
+    b"true",
+    b"1e400",
+    b"NaN",
+    b"-0",
+    b"\\u0000",
+    b"\\ud800",
+)
 _EVENT = (
     *_JSON, b"ce_id", b"ce_type", b"ce_source", b"ce_specversion", b"1.0", b"ce_time", b"content-type", b"\n\n",
     b"application/cloudevents+json", b"data_base64", b"turnout.run.requested", b"turnout.task.finished",
     b"turnout.task.requested", b"2026-01-01T00:00:00Z", b"0001-01-01T00:00:00+23:59", b"%00", b"%ED%A0%80",
 )  # fmt: skip
 _DELIVERY = (
-    *_JSON, b"push\n", b"pull_request\n", b"refs/heads/", b"refs/tags/", b'"ref"', b'"before"', b'"after"', b'"commits"',
-    b'"head_commit"', b'"repository"', b'"full_name"', b'"clone_url"', b"a" * 40, b"0" * 40, b'"added"', b"..", b"@{",
+    *_JSON, b"push\n", b"pull_request\n", b"refs/heads/", b"refs/tags/", b'"ref"', b'"before"', b'"after"',
+    b'"commits"', b'"head_commit"', b'"repository"', b'"full_name"', b'"clone_url"', b"a" * 40, b"0" * 40, b'"added"',
+    b"..", b"@{",
 )  # fmt: skip
 _REPORT = (
     *_JSON, *(name.encode() + b"\n" for name in files.REPORTS), b'"messages"', b'"filePath"', b'"line"',
@@ -63,11 +95,17 @@ TARGETS: Mapping[str, Target] = {
     "delivery": Target(doors.delivery, words=_DELIVERY),
     "webhook": Target(doors.webhook, may_raise=(), words=_DELIVERY),
     "channel": Target(doors.channel, may_raise=(ValueError,), words=_JSON),
-    "glob": Target(rules.glob, may_raise=(ValueError,), words=(b"**", b"*", b"?", b"[", b"]", b"!", b"/", b"[!", b"\n")),
-    "field": Target(rules.field, may_raise=(ValueError,), words=(b"*/5", b"jan", b"mon", b"1-5", b"15m", b"2Gi", b"\n")),
+    "glob": Target(
+        rules.glob, may_raise=(ValueError,), words=(b"**", b"*", b"?", b"[", b"]", b"!", b"/", b"[!", b"\n")
+    ),
+    "field": Target(
+        rules.field, may_raise=(ValueError,), words=(b"*/5", b"jan", b"mon", b"1-5", b"15m", b"2Gi", b"\n")
+    ),
     "report": Target(files.report, words=_REPORT),
     "outputs": Target(files.outputs, words=(b"=", b"<<", b"\n", b"\0", b"\xe2\x80\xa8")),
-    "python_project": Target(files.python_project, words=(b"[project]", b"[[package]]", b"dependencies", b"=", b"^1.2")),
+    "python_project": Target(
+        files.python_project, words=(b"[project]", b"[[package]]", b"dependencies", b"=", b"^1.2")
+    ),
     "node_project": Target(files.node_project, words=_JSON),
     "log": Target(logs.log, words=(b"\x1b[", b"\x1b]0;", b"\0", b"\xf0\x9f", b"***", b"\n")),
     "artifact": Target(files.artifact, words=(b"..", b"/", b"\xed\xa0\x80", b"\0", b".")),

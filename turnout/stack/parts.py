@@ -59,12 +59,14 @@ def run_functions(descriptor: int, ready: Ready, app: Callable[[], WSGIApplicati
     """Serve on a listening socket that is open already, with gunicorn's threads."""
     from gunicorn.app.base import BaseApplication
 
+    from turnout.stack.patient_worker import PatientWorker
+
     class Served(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         def load_config(self) -> None:
             settings: dict[str, Any] = {
                 "bind": f"fd://{descriptor}",
                 "workers": 1,
-                "worker_class": "gthread",
+                "worker_class": PatientWorker,
                 "threads": THREADS,
                 "keepalive": 75,
                 "timeout": 0,
