@@ -195,6 +195,21 @@ def test_facts_that_were_overtaken_are_told_with_the_newer_state_and_not_again(
     assert [each.run.version for each in slack.heard] == [story.run.version]
 
 
+def test_what_is_decided_while_people_are_told_is_left_for_its_own_time(desk: Desk, slack: Ear) -> None:
+    story = told(pipeline())
+    run = desk.put(passes(story, "lint"))
+
+    def slowly(report: Report, ledger: Ledger) -> Told:
+        desk.put(ends(story, "test", TWO_FAILED))
+        return Told.sent("ref")
+
+    slack.tell = slowly  # type: ignore[method-assign]  # a race, staged
+    desk.again(run, "started", 1)
+    assert desk.status(run, "slack", "running:test") == SENT
+    first = story.task("test").attempts[0].id
+    assert desk.status(story.run, "slack", f"attempt:{first}") == ""
+
+
 def test_a_fact_that_was_told_keeps_what_was_said_of_it(desk: Desk, slack: Ear) -> None:
     story = told(pipeline())
     desk.report(story, "started")

@@ -133,7 +133,9 @@ def _facts(message: ReportRequested, run: Run, store: Reports) -> dict[str, int]
     found = {message.fact: message.version}
     after = 0 if message.fact == FINISHED else message.version
     for each in store.events(run.id, after) if after < run.version else ():
+        if each.version > run.version:
+            break  # written since: `run` does not know of it
         name = fact(run, each.event)
-        if name and each.version <= run.version:
+        if name:
             found[name] = each.version
     return found
