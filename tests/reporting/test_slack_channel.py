@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from turnout.core import messages as m
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval
+from turnout.core.ports import ReportRow
 from turnout.core.result import Result
 from turnout.core.run import Run
-from turnout.reporting.ledger import LEASE, SENT, SKIPPED
+from turnout.reporting.ledger import LEASE, SENDING, SENT, SKIPPED
 from turnout.reporting.slack_channel import SlackChannel
 
 
@@ -276,6 +278,28 @@ def test_two_processes_that_update_at_once_leave_the_newest_state(rig: Rig) -> N
     assert row is not None
     assert (row.status, row.version) == (SENT, story.run.version)
     assert len(updates) == 2
+
+
+def test_a_process_that_was_held_up_does_not_leave_an_older_state(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still after it has read the run, and before it says in the ledger that it tells it."""
+    story = failing()
+    rig.desk.report(story, "attempt:1")
+    early, store = rig.desk.put(passes(story, "test")), rig.desk.store
+
+    def held_up(write: Callable[[Any], None], rows: ReportRow | Sequence[ReportRow]) -> None:
+        row = rows if isinstance(rows, ReportRow) else rows[0]
+        if (row.fact, row.status) == ("card", SENDING):
+            monkeypatch.undo()
+            rig.desk.report(passes(story, "script"), "finished")
+        write(rows)
+
+    for name in ("record_report", "settle_reports"):
+        monkeypatch.setattr(store, name, partial(held_up, getattr(store, name)))
+    rig.desk.again(early, "stage:test", early.version)
+    (card,) = rig.cards
+    assert headline(card) == ":white_check_mark: shop succeeded on main"
 
 
 def test_the_whole_of_a_red_then_green_run_is_one_message_and_its_thread(rig: Rig) -> None:

@@ -82,7 +82,8 @@ class SlackChannel:
             row = ledger.find(CARD)
             if not overtaken and row is not None and row.status == SENT and row.version >= run.version:
                 return reference, report
-            ledger.record(CARD, SENDING, reference, run.version)
+            # Where a newer state has been told in the meantime, that stays, and is seen below.
+            ledger.settle({CARD: run.version}, SENDING, reference)
             if not self.chat.update(reference, message):
                 ledger.forget(CARD)  # somebody deleted it: post it anew
                 continue
