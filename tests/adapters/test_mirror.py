@@ -399,3 +399,9 @@ def test_a_folder_without_git_and_a_repository_without_commits_can_be_run(
 def test_no_folder_is_said(mirrors: Mirrors, tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="not a folder"):
         snapshot(mirrors, tmp_path / "none")
+
+
+@pytest.mark.parametrize("given", ["https://[", "ssh://[::1", "http://\u2100/", "~nobody-of-this-name/x", "/a\ud800"])
+def test_an_address_that_cannot_even_be_taken_apart_is_refused(given: str) -> None:
+    with pytest.raises(PermanentError, match="is no address of a repository"):
+        address(given)

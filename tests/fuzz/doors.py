@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from agents.sdk.channel import Lines
 from tests.test_orchestration import FakeClock, FakeProducer
 from turnout.adapters.cloudevents import from_http, to_http
+from turnout.adapters.git_command import address as git_address
 from turnout.adapters.github_payload import read_payload
 from turnout.adapters.limits import refuse_large
 from turnout.adapters.memory_store import MemoryStore
@@ -133,6 +134,15 @@ def webhook(content: bytes) -> None:
     assert len(said) < 8192, len(said)
     if answer.status < 300:
         assert hook.receive(named, body).status == 200, "a redelivery is known"
+
+
+def address(content: bytes) -> None:
+    """A remote as an operator, or a payload, names it."""
+    found = git_address(content.decode("utf-8", "surrogatepass" if content[:1] == b"\xed" else "replace"))
+    assert not found.url.startswith("-")
+    if found.credential is not None:
+        assert f":{found.credential.password}@" not in found.url
+    found.url.encode()
 
 
 def channel(content: bytes) -> None:

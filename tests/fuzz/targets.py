@@ -94,6 +94,9 @@ TARGETS: Mapping[str, Target] = {
     "dead_letter": Target(doors.dead_letter, words=(*_EVENT, b"dlq_topic", b"dlq_redriven", b"dlq_offset")),
     "delivery": Target(doors.delivery, words=_DELIVERY),
     "webhook": Target(doors.webhook, may_raise=(), words=_DELIVERY),
+    "address": Target(
+        doors.address, words=(b"https://", b"ssh://", b"file://", b"::", b"@", b":", b"~", b"[", b"%00")
+    ),
     "channel": Target(doors.channel, may_raise=(ValueError,), words=_JSON),
     "glob": Target(
         rules.glob, may_raise=(ValueError,), words=(b"**", b"*", b"?", b"[", b"]", b"!", b"/", b"[!", b"\n")

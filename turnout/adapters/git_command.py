@@ -90,6 +90,15 @@ def address(given: str, credential: Credential | None = None) -> Address:
     """
     if not given or given.startswith("-") or any(ord(each) < 32 for each in given):
         raise PermanentError(f"{given!r} is no address of a repository")
+    try:
+        given.encode()
+        return _address(given, credential)
+    except (ValueError, RuntimeError) as error:  # a host in brackets that is none, a `~` of nobody
+        raise PermanentError(f"{given!a} is no address of a repository: {error}") from error
+
+
+def _address(given: str, credential: Credential | None) -> Address:
+    """Raises: PermanentError; ValueError, RuntimeError for what Python cannot take apart."""
     scheme, separator, _ = given.partition("://")
     if not separator:
         if re.match(r"[^/]*::", given):
