@@ -48,13 +48,19 @@ def main() -> int:
         home = asked.home or Path(made)
         home.mkdir(parents=True, exist_ok=True)
         outcome = play(home, runs=asked.runs, seed=asked.seed, strikes=asked.strikes, kinds=kinds, say=say)
-    lines = [*table(outcome), "", *(f"- {each}" for each in figures(outcome))]
+    lines = [*table(outcome), "", *map(_item, figures(outcome))]
     print("", *lines, sep="\n")
     if asked.write:
         write(COMMAND, [f"Seed {asked.seed}, on {os.cpu_count()} cores:", "", *lines])
     if outcome.problems:
         print(f"\nto see it again: make chaos RUNS={asked.runs} SEED={asked.seed}")
     return 1 if outcome.problems else 0
+
+
+def _item(line: str) -> str:
+    """Of a list in Markdown; an indented line belongs to the one before."""
+    plain = line.lstrip()
+    return f"{line[: len(line) - len(plain)]}- {plain}"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -40,7 +42,8 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """``finished``: when each run ended, in seconds since the epoch, in order; so is ``began``."""
+    """``finished``: when each run ended, in seconds since the epoch, in order; so is ``began``. ``lost``: reason → how
+    many attempts were lost for it."""
 
     began: float
     ended: float
@@ -48,7 +51,7 @@ class Outcome:
     finished: Sequence[float]
     runs: int
     attempts: int
-    lost: int
+    lost: Mapping[str, int]
     posts: int
     unanswered: int
     redelivered: int
@@ -202,7 +205,12 @@ class Performance:
             finished=finished,
             runs=len(loaded),
             attempts=sum(len(task.attempts) for task in tasks),
-            lost=sum(task.lost for task in tasks),
+            lost=Counter(
+                _general(each.result.reason)
+                for task in tasks
+                for each in task.attempts
+                if each.result is not None and each.result.lost
+            ),
             posts=burst.posts,
             unanswered=burst.unanswered,
             redelivered=burst.redelivered,
@@ -213,6 +221,11 @@ class Performance:
 
 def _seconds(at: datetime | None) -> float:
     return at.timestamp() if at is not None else 0.0
+
+
+def _general(reason: str) -> str:
+    """A reason without what is different each time."""
+    return re.sub(r"\S*[0-9a-f]{8}-\S*|\S*/\S*|\d+", "…", reason)
 
 
 def _left_over(home: Path) -> list[str]:

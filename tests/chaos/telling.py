@@ -45,7 +45,12 @@ def figures(outcome: Outcome) -> list[str]:
         f"under {len(outcome.struck)} strikes",
         f"{outcome.posts} posts: {outcome.unanswered} not accepted and sent again, "
         f"{outcome.redelivered} redelivered on top",
-        f"{outcome.lost} attempts were lost and tried again; the stack fell by itself {outcome.falls} times",
+        f"{sum(outcome.lost.values())} attempts were lost and tried again; "
+        f"the stack fell by itself {outcome.falls} times",
+        *(
+            f"  lost {count}: {reason}"
+            for reason, count in sorted(outcome.lost.items(), key=lambda each: -each[1])
+        ),
     ]
     if recovered:
         lines.append(
