@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real audit fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -47,7 +47,7 @@ real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and i
 	@tests/peers/setup.sh
 	@$(BIN)/python -m local.kafka.broker --fetch
 
-test-real: real-parts ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
+test-real: real-parts audit ## The tests on real parts: Apache Kafka, PostgreSQL, bubblewrap, node tools
 	@TURNOUT_REQUIRE_REAL=1 $(BIN)/python -m tests.again -m real $(PYTEST_ARGS)
 
 fuzz: $(READY) ## Fuzz every parser and door, guided by coverage (SECONDS=600 of every core)
@@ -71,6 +71,9 @@ bench-quick: $(READY) ## Time Turnout on one machine alone, in half a minute
 
 bench-profile: $(READY) ## Show where the time of a stage goes
 	@$(BIN)/python -m tests.bench.profile
+
+audit: $(READY) ## Check the dependencies: locked with hashes, installed as locked, nothing known against them
+	@$(BIN)/python -m local.setup.audit --pip-audit "$$(local/setup/pip-audit.sh)"
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py
