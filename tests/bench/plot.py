@@ -45,7 +45,7 @@ def main() -> None:
         save(latency(found["latency"], names), images / "bench-latency.svg")
     if "burst" in found:
         save(burst(found["burst"], names), images / "bench-burst.svg")
-    if "history" in found or "width" in found:
+    if "history" in found and "width" in found:
         save(growth(found), images / "bench-growth.svg")
 
 
@@ -67,12 +67,13 @@ def ends(samples: Sequence[float]) -> tuple[float, float, float]:
     return middle, middle - cuts[0], cuts[-1] - middle
 
 
-def bars(axes: Any, values: Mapping[str, Sequence[float]], title: str, form: str) -> None:
+def bars(axes: Any, values: Mapping[str, Sequence[float]], title: str) -> None:
     for place, (name, samples) in enumerate(values.items()):
         middle, below, above = ends(samples)
         axes.barh(place, middle, color=colour(name), height=0.7)
         axes.errorbar(middle, place, xerr=[[below], [above]], color=INK, linewidth=0.8, capsize=2)
-        axes.text((middle + above) * 1.15, place, format(middle, form), va="center", fontsize=8)
+        said = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
+        axes.text((middle + above) * 1.15, place, said, va="center", fontsize=8)
     axes.set_xscale("log")
     axes.set_title(title, fontsize=10, loc="left")
     axes.margins(x=0.2)
@@ -82,7 +83,7 @@ def bars(axes: Any, values: Mapping[str, Sequence[float]], title: str, form: str
 def latency(values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
     figure, panels = plt.subplots(1, 3, figsize=(11, 0.36 * len(values) + 1), sharey=True)
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
-        bars(axes, {name: each[measure] for name, each in values.items()}, f"{title}, ms", ".3g")
+        bars(axes, {name: each[measure] for name, each in values.items()}, f"{title}, ms (logarithmic)")
     panels[0].set_yticks(range(len(values)), [names[name] for name in values])
     for axes in panels[1:]:
         axes.yaxis.set_tick_params(left=False)
@@ -93,7 +94,7 @@ def latency(values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
 
 def burst(values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
     figure, axes = plt.subplots(figsize=(7, 0.36 * len(values) + 1))
-    bars(axes, {name: each["rates"] for name, each in values.items()}, "burst, pipelines/s", ".3g")
+    bars(axes, {name: each["rates"] for name, each in values.items()}, "burst, pipelines/s (logarithmic)")
     axes.set_yticks(range(len(values)), [names[name] for name in values])
     figure.tight_layout()
     return figure
@@ -101,15 +102,13 @@ def burst(values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
 
 def growth(found: Mapping[str, Any]) -> Any:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
-    if "history" in found:
-        curve(left, {float(each["events"]): each["start"] for each in found["history"].values()})
-        left.set_xscale("log")
+    curve(left, {float(each["events"]): each["start"] for each in found["history"].values()})
+    left.set_xscale("log")
     left.set_ylim(bottom=0)
     left.set_title("start, ms, by stored events", fontsize=10, loc="left")
-    if "width" in found:
-        curve(right, {float(count): each["whole"] for count, each in found["width"].items()})
-        right.set_xscale("log")
-        right.set_yscale("log")
+    curve(right, {float(count): each["whole"] for count, each in found["width"].items()})
+    right.set_xscale("log")
+    right.set_yscale("log")
     right.set_title("to the last command, ms, by stages side by side", fontsize=10, loc="left")
     figure.tight_layout()
     return figure
