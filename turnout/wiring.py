@@ -328,5 +328,7 @@ def prepare(settings: Settings) -> None:
 
     Wiring(settings).check_channels()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.home.stat().st_mode & 0o077:  # it was there before: others must not read what is kept in it
+        settings.home.chmod(0o700)
     migrate(settings.store_url)
     settings.key()
