@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real audit fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -52,6 +52,9 @@ test-real: real-parts audit ## The tests on real parts: Apache Kafka, PostgreSQL
 
 fuzz: $(READY) ## Fuzz every parser and door, guided by coverage (SECONDS=600 of every core)
 	@$(BIN)/python -m tests.fuzz.campaign --seconds $(or $(SECONDS),600)
+
+simulate: $(READY) ## Play SEEDS=1000 worlds in which everything goes wrong, from FIRST=0 on; or tell the story of one SEED=…
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
 
 # RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time.
 chaos: real-parts ## Kill, stop and cut off everything while RUNS=200 runs go on; nothing may be lost or done twice

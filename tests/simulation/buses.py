@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,30 +16,35 @@ from turnout.adapters.memory_group import Group, Partition
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core.envelope import Received, Record
 from turnout.core.errors import PermanentError, TransientError
+from turnout.core.messages import TaskRequested
 from turnout.core.ports import Commit, OutboxRow, Position
 from turnout.core.topics import Topic
 
+TASK = TaskRequested.type.encode()
 SESSION = 8.0
 """Seconds after which the group takes the partitions of a member that is silent."""
 
 
 class SimBus(MemoryBus):
-    """``hidden``: partitions that nobody can read until then, while their leader is being elected."""
+    """``copies``: how often the task of each attempt was sent. ``hidden``: partitions that nobody can read until then,
+    while their leader is being elected."""
 
     def __init__(self, topics: Sequence[Topic], kernel: Kernel) -> None:
         super().__init__(topics, clock=lambda: kernel.now)
         self.kernel = kernel
         self.hidden: dict[Partition, float] = {}
         self.members: list[SimConsumer] = []
-        self.appended = 0
+        self.copies: Counter[str] = Counter()
 
     def join(self, group: str, topics: Sequence[str], member: str) -> _Member:
         return _Member(self, self._groups.setdefault(group, Group()), frozenset(topics), member)
 
     def append(self, records: Sequence[Record]) -> None:
         super().append(records)
-        self.appended += len(records)
         topics = {each.topic for each in records}
+        for each in records:
+            if dict(each.headers).get("ce_type") == TASK:
+                self.copies[each.key] += 1
         for member in self.members:
             if member.parked is not None and not topics.isdisjoint(member.topics):
                 member.wake()

@@ -34,7 +34,8 @@ LOOK = 2.0
 class Work:
     """What an attempt will be like. ``silent``: no heartbeat is sent. ``deaf``: an order to stop is not heard.
 
-    ``killed``: its process is killed after ``seconds``, by the kernel as it were.
+    ``killed``: its process is killed after ``seconds``, by the kernel as it were. ``stillborn``: a job that is launched
+    and never begins.
     """
 
     seconds: float
@@ -42,17 +43,18 @@ class Work:
     silent: bool = False
     deaf: bool = False
     killed: bool = False
+    stillborn: bool = False
 
 
 @dataclass
 class Effects:
     """What was really done in the world, by attempt: this is what must not happen twice."""
 
-    begun: dict[str, list[str]] = field(default_factory=dict)
+    begun: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     said: dict[str, list[Result]] = field(default_factory=dict)
 
-    def begin(self, attempt: str, where: str) -> None:
-        self.begun.setdefault(attempt, []).append(where)
+    def begin(self, attempt: str, worker: str, machine: str) -> None:
+        self.begun.setdefault(attempt, []).append((worker, machine))
 
     def end(self, attempt: str, result: Result) -> None:
         self.said.setdefault(attempt, []).append(result)
@@ -227,7 +229,7 @@ class Attempt:
 
     def run(self) -> TaskFinished:
         host, task = self._host, self.task
-        host.effects.begin(task.attempt, host.worker)
+        host.effects.begin(task.attempt, host.worker, host.home.name)
         result = self._work(host.work(task))
         host.effects.end(task.attempt, result)
         if host.wire.tell is not None:
@@ -309,6 +311,8 @@ class Jobs:
 def job(host: Host, spool: HomeSpool, attempt: Attempt, producer: Any, patience: float) -> None:
     """The main task of a job's process: say that it started, work, say how it ended (`agents.sdk.job.run`)."""
     task, kernel = attempt.task, host.clock.kernel
+    if host.work(task).stillborn:
+        return
     spool.start()
     began = answers.started(task, host.worker, host.clock.now(), "none")
     until = kernel.now + patience

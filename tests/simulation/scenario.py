@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.core.building import CHANGE, a_plan, stage
@@ -135,6 +135,8 @@ class Scenario:
         chance = random.Random(f"{self.seed}/work/{task.attempt}")
         seconds = chance.choice((0.0, 1.0, 3.0, 8.0, 20.0)) * (0.5 + chance.random())
         draw = chance.random()
+        if task.runtime is JOB and chance.random() < 0.08:
+            return Work(0.0, Outcome.ERROR, stillborn=True)
         if draw < 0.62:
             return Work(seconds, Outcome.SUCCESS)
         if draw < 0.80:
@@ -167,7 +169,7 @@ def scenario(seed: int) -> Scenario:
     busy = chance.choice((20.0, 45.0, 70.0))
     repositories = ("acme/shop", "acme/till")[: chance.choice((1, 1, 2))]
     pushes = _pushes(chance, repositories, busy)
-    acts = _acts(chance, busy)
+    acts = (*_acts(chance, busy), *_approvals(chance, pushes))
     calm = busy * (1.2 + chance.random())
     return Scenario(
         seed=seed,
@@ -242,9 +244,20 @@ def _acts(chance: random.Random, busy: float) -> tuple[Act, ...]:
     )
 
 
+def _approvals(chance: random.Random, pushes: Sequence[Push]) -> Iterator[Act]:
+    """People who are asked mostly answer, some of them more than once."""
+    for push in pushes:
+        plan = PIPELINES[push.pipeline]
+        if any(each.approval is not None for each in plan.stages):
+            for number in range(chance.choice((0, 1, 2, 3))):
+                at = push.at + 5 + 60 * chance.random() ** 2
+                what = chance.choices(("approve", "reject"), (6, 1))[0]
+                yield Act(f"act-{push.id}-{number}", at, chance.choice(PEOPLE), what, chance.randrange(4))
+
+
 def _rates(chance: random.Random) -> dict[Fault, float]:
     """Some kinds of faults, often or seldom: a world with everything at once hides what two of them do together."""
-    strength = chance.choice((0.3, 1.0, 1.0, 2.5))
+    strength = chance.choice((0.3, 1.0, 1.0, 2.5, 5.0))
     usual = {
         Fault.CRASH_BEFORE: 0.004,
         Fault.CRASH_AFTER: 0.006,
@@ -265,7 +278,7 @@ def _windows(chance: random.Random, calm: float, embedded: bool) -> tuple[Window
     if not embedded:
         kinds.append("wipe")
     found = []
-    for number in range(chance.choice((0, 1, 2, 3, 5))):
+    for number in range(chance.choice((0, 1, 2, 3, 5, 9))):
         what = chance.choice(kinds)
         start = calm * 0.95 * chance.random()
         end = min(start + chance.choice((1.0, 5.0, 15.0, 40.0)) * (0.5 + chance.random()), calm)
