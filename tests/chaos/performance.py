@@ -102,7 +102,7 @@ class Performance:
                 for each in under_way:
                     each.join()
                 under_way.clear()
-                self._until_moving()
+                self._until_moving(burst)
             burst.send(list(islice(pushed, share)))
             if strike.kind is Kind.FULL and not self.theatre.disk:
                 self.say(f"{strike.number:>3}  {strike.name}: left out, mounting a small disk needs root")
@@ -121,11 +121,17 @@ class Performance:
         with self._guard:
             self._struck.append(struck)
 
-    def _until_moving(self) -> None:
-        """Until a run has ended after the last strike, or none has for long."""
+    def _until_moving(self, burst: Burst) -> None:
+        """Until a run has ended after the last strike, or there is none left, or none has ended for long."""
         since = max((each.ended for each in self._struck), default=0.0)
+
+        def moving() -> bool:
+            finished = self._finished()
+            nothing_left = not burst.sending and len(finished) == len(burst.told)
+            return nothing_left or any(at > since for at in finished)
+
         try:
-            wait_until(lambda: any(at > since for at in self._finished()), UNMOVED, "work goes on", poll=LOOK)
+            wait_until(moving, UNMOVED, "work goes on", poll=LOOK)
         except AssertionError:
             self.say(f"     nothing has ended for {UNMOVED:g} s")
 
