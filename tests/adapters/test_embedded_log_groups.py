@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 from turnout.adapters.embedded_log import groups
 from turnout.adapters.embedded_log.bus import EmbeddedBus
 from turnout.adapters.embedded_log.heartbeats import Heartbeats
+from turnout.adapters.embedded_log.log import Partition
 from turnout.adapters.embedded_log.process import Process, is_gone, this_process, watch
 from turnout.adapters.embedded_log.readers import LOOK_ANYWAY, EmbeddedConsumer
 from turnout.adapters.store.database import Database
@@ -200,6 +201,40 @@ def test_a_closed_end_says_so(database: Database, join: Join) -> None:
         consumer.poll(0)
     with pytest.raises(PermanentError, match="closed"):
         producer.publish([Record(AGENT_RESULTS, "k", b"")])
+
+
+def test_a_poll_that_nobody_rang_asks_the_database_nothing(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = join("one")
+    consumer.poll(0)  # it was rung itself when it came
+    looks: list[int] = []
+    sync = consumer._sync
+
+    def counted() -> Mapping[Partition, int] | None:
+        looks.append(1)
+        return sync()
+
+    monkeypatch.setattr(consumer, "_sync", counted)
+    assert consumer.poll(0.01) == []
+    assert looks == []
+    assert consumer.poll(0) == []
+    assert looks == [1], "without time to wait it looks"
+
+
+def test_what_a_poll_had_no_room_for_comes_with_the_next_though_nobody_rang(
+    database: Database, join: Join
+) -> None:
+    consumer = join("one")
+    producer = EmbeddedBus(database).producer()
+    producer.publish([Record(AGENT_RESULTS, f"k{number % 4}", b"") for number in range(10)])
+    assert [len(consumer.poll(5, 4)) for _ in range(3)] == [4, 4, 2]
+    partitions = consumer.assignment()
+    consumer.pause(partitions)
+    producer.publish([Record(AGENT_RESULTS, "k", b"")])
+    assert consumer.poll(0.01) == []
+    consumer.resume(partitions)
+    assert len(consumer.poll(5)) == 1
 
 
 def test_the_heartbeats_end_with_the_last_consumer(database: Database) -> None:

@@ -28,6 +28,8 @@ class _Reader:
         self._listener: Listener = embedded.bell.listen(listen)
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
+        self._heads: Mapping[Partition, int] = {}
+        self._look_at = 0.0
         self._closed = False
         self._turn = 0
 
@@ -36,11 +38,16 @@ class _Reader:
         while True:
             if self._closed:
                 raise PermanentError("this consumer is closed", "ask the bus for another one")
-            self._listener.clear()
-            heads = self._sync()
-            if heads is None:
-                return []
-            batch = self._collect(heads, max_records)
+            # What was committed before was rung before, so there is nothing to look for where nothing was rung.
+            now = time.monotonic()
+            if self._listener.clear() or timeout <= 0 or now >= self._look_at:
+                self._look_at = 0.0
+                heads = self._sync()
+                if heads is None:
+                    return []
+                self._heads = heads
+                self._look_at = now + LOOK_ANYWAY
+            batch = self._collect(self._heads, max_records)
             left = deadline - time.monotonic()
             if batch or left <= 0 or self._listener.wait(min(left, LOOK_ANYWAY)):
                 return batch

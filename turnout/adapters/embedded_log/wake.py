@@ -15,8 +15,8 @@ from turnout.adapters.store.link import Link
 class Listener(Protocol):
     """Used by one thread, but for `wake`. Hears what is rung from the moment on when it was made."""
 
-    def clear(self) -> None:
-        """Forget what was rung so far: the caller is about to look for itself."""
+    def clear(self) -> bool:
+        """Forget what was rung so far: the caller is about to look for itself. False: nothing was, for certain."""
         ...
 
     def wait(self, timeout: float) -> bool:

@@ -50,6 +50,7 @@ class NotifyListener:
         self._url = url
         self._names = names
         self._woken = False
+        self._rung = False
         self._own, self._others = socket.socketpair()
         self._own.setblocking(False)
         self._others.setblocking(False)
@@ -60,18 +61,21 @@ class NotifyListener:
             self._others.close()
             raise TransientError(f"{server}: {error}", "it is tried again") from error
 
-    def clear(self) -> None:
-        if self._connection is None:
+    def clear(self) -> bool:
+        deaf = self._connection is None
+        if deaf:
             try:
                 self._connection = self._connect()
             except psycopg.Error:
-                return  # the caller is about to ask the database, and hears of it there
-        self._rung()
+                pass  # the caller is about to ask the database, and hears of it there
+        self._listen()
         self._drain()
+        rung, self._rung = self._rung, False
+        return rung or deaf
 
     def wait(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        while not self._woken and not self._rung():
+        while not self._woken and not self._listen():
             left = deadline - time.monotonic()
             if left <= 0:
                 break
@@ -106,20 +110,20 @@ class NotifyListener:
         connection.execute(f"LISTEN {CHANNEL}")
         return connection
 
-    def _rung(self) -> bool:
-        """Whether a notification that concerns us has come; all that have come are taken."""
+    def _listen(self) -> bool:
+        """Whether a notification that concerns us has come since `clear`; all that have come are taken."""
         if self._connection is None:
-            return False
-        found = False
+            return self._rung
         try:
             server = self._connection.pgconn
             server.consume_input()
             while (notice := server.notifies()) is not None:
                 rung = notice.extra.decode().split("\n")
-                found = found or rung == [EVERYTHING] or not self._names.isdisjoint(rung)
+                self._rung |= rung == [EVERYTHING] or not self._names.isdisjoint(rung)
         except psycopg.Error:
             self._drop()
-        return found
+            self._rung = True  # who knows
+        return self._rung
 
     def _drain(self) -> None:
         try:

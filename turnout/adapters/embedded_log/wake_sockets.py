@@ -24,6 +24,7 @@ LONGEST_PATH = 100
 """Bytes; the kernel takes 107 (Linux) or 103 (macOS)."""
 _LONGEST_NAME = len("0123456789abcdef-4194304-999999")
 _SERIAL = count()
+RUNG, WOKEN = b"!", b"w"
 
 
 def mask(names: Collection[str]) -> int:
@@ -59,7 +60,7 @@ class SocketBell:
         if concerned:
             with _sender() as sender:
                 for name in concerned:
-                    _poke(sender, self.folder / name)
+                    _poke(sender, self.folder / name, RUNG)
 
     def listen(self, names: Collection[str]) -> SocketListener:
         for _ in range(10):
@@ -117,12 +118,13 @@ class SocketListener:
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
+        rung = False
         while True:
             try:
-                self._socket.recv(16)
+                rung |= self._socket.recv(16) == RUNG
             except BlockingIOError:
-                return
+                return rung
 
     def wait(self, timeout: float) -> bool:
         if not self._woken:
@@ -133,7 +135,7 @@ class SocketListener:
     def wake(self) -> None:
         self._woken = True
         with _sender() as sender:
-            _poke(sender, self._path)
+            _poke(sender, self._path, WOKEN)
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -150,9 +152,9 @@ def _sender() -> socket.socket:
     return made
 
 
-def _poke(sender: socket.socket, path: Path) -> None:
+def _poke(sender: socket.socket, path: Path, what: bytes) -> None:
     try:
-        sender.sendto(b"!", str(path))
+        sender.sendto(what, str(path))
     except ConnectionRefusedError:
         _remove(path)  # its process is gone
     except OSError:
