@@ -21,7 +21,7 @@ def matching(root: Path, folder: str, patterns: Sequence[str]) -> tuple[list[str
     empty: list[str] = []
     for pattern in patterns:
         before = len(found)
-        matches = list(base.glob(pattern))
+        matches = [base] if pattern == "." else list(base.glob(pattern))
         for match in matches:
             inside = match.rglob("*") if match.is_dir() and not match.is_symlink() else [match]
             found |= {path.relative_to(root).as_posix() for path in inside if _regular(root, path)}

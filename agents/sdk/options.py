@@ -60,7 +60,7 @@ def _quoted(value: Any) -> Any:
 
 def _inside(value: str) -> str:
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or "\0" in value:
         raise ValueError("must be a path inside the repository, relative to its root")
     return str(path)
 

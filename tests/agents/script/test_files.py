@@ -35,3 +35,9 @@ def test_there_is_a_limit(tmp_path: Path) -> None:
     write(tmp_path, {f"many/{number}": "" for number in range(MOST + 1)})
     with pytest.raises(AgentError, match=f"at most {MOST} are kept"):
         matching(tmp_path, ".", ["many"])
+
+
+def test_a_dot_means_the_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").touch()
+    assert matching(tmp_path, ".", ["."]) == (["out/file"], [])
