@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,37 +22,32 @@ from tests.bench.figures import Spread
 from tests.bench.memory import family
 from tests.bench.timeline import STAGES, Timeline
 from tests.bench.turnout_stack import IN_ORDER, TurnoutStack
-from turnout.core.artifact_keys import attempt_key
 from turnout.stack.layout import read_running
 
-STARTED, FINISHED, CHUNK = "turnout.task.started", "turnout.task.finished", "turnout.log.chunk"
-_CHECKOUT = re.compile(r"checked out .* in (\d+) ms")
+STARTED, FINISHED = "turnout.task.started", "turnout.task.finished"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Milliseconds since the epoch. ``decided``: the orchestrator took what led to this stage; ``started``: the agent
-    said that it starts; ``spoke``: the attempt's process said its first word (where it said one); ``stamp``: the
-    command ran; ``finished``: the agent said so; ``heard``: the orchestrator took it. ``checkout``: milliseconds."""
+    """Milliseconds since the epoch. ``decided``: the orchestrator took what led to this stage; ``claimed``: the agent
+    has claimed the attempt, and says that it starts; ``noted``: the store began to write that down; ``stamp``: the
+    command ran; ``finished``: the agent said so; ``heard``: the orchestrator took it."""
 
     decided: float
-    started: float
-    spoke: float
+    claimed: float
+    noted: float
     stamp: float
     finished: float
     heard: float
-    checkout: float
 
 
 PARTS: dict[str, tuple[str, str]] = {
-    "decide, commit, hand over, claim": ("decided", "started"),
-    "say started, commit the place, begin the attempt": ("started", "spoke"),
-    "check out, set up the sandbox, start the shell": ("spoke", "stamp"),
-    "end the tool, read outputs, close the log": ("stamp", "finished"),
+    "decide, commit, wake the agent, claim": ("decided", "claimed"),
+    "wait to write that it starts": ("claimed", "noted"),
+    "write it and the place, hand to a process, sandbox, shell": ("noted", "stamp"),
+    "end the tool, read outputs, keep the log, say the result": ("stamp", "finished"),
     "publish, dispatch, post to the orchestrator": ("finished", "heard"),
 }
-
-
 WHOLE = "a step, command to command"
 STACKS = {"sandbox": {}, "no sandbox": {"TURNOUT_SANDBOX": "none"}}
 
@@ -65,9 +59,9 @@ def main() -> None:
         print(f"{name}:")
         for what, samples in found["parts"].items():
             spread = Spread.of(samples)
-            print(f"  {what:54} {spread.p50:7.1f} ({spread.p5:.1f} to {spread.p95:.1f})")
+            print(f"  {what:60} {spread.p50:7.1f} ({spread.p5:.1f} to {spread.p95:.1f})")
         for part, used in found["processor"].items():
-            print(f"  {f'processor time of {part}, a stage':54} {used:7.1f}")
+            print(f"  {f'processor time of {part}, a stage':60} {used:7.1f}")
 
 
 def profile(rounds: int) -> dict[str, Any]:
@@ -99,8 +93,6 @@ def measure(stack: TurnoutStack, rounds: int) -> dict[str, Any]:
     }
     for what, (begin, end) in PARTS.items():
         parts[f"… {what}"] = [getattr(each, end) - getattr(each, begin) for each in later]
-        if end == "stamp":
-            parts["… … of which the checkout"] = [each.checkout for each in later]
     parts[WHOLE] = [step for each in timelines for step in each.steps]
     return {
         "parts": parts,
@@ -122,17 +114,18 @@ def newest(stack: TurnoutStack, count: int) -> list[str]:
 
 def stages_of(stack: TurnoutStack, run: str) -> list[Stage]:
     """In order. What agents said is read from the log's records."""
-    said: dict[tuple[str, str], float] = {}
+    said: dict[tuple[str, str], tuple[float, float]] = {}
     statement = text(
-        "SELECT headers, value FROM outbox WHERE topic IN ('agent.results', 'agent.logs') ORDER BY id"
+        "SELECT headers, value, created_at FROM outbox WHERE topic = 'agent.results' ORDER BY id"
     )
     with stack.wiring.store.database.read() as connection:
         rows = connection.execute(statement).all()
-    for headers, value in rows:
-        named = dict(json.loads(headers))
-        body = json.loads(value)
+    for headers, value, created in rows:
+        named, body = dict(json.loads(headers)), json.loads(value)
         if body.get("run") == run:
-            said.setdefault((named["ce_type"], body["task"]), _milliseconds(named["ce_time"]))
+            said.setdefault(
+                (named["ce_type"], body["task"]), (_milliseconds(named["ce_time"]), created / 1000)
+            )
     launched: dict[str, float] = {}
     heard: dict[str, float] = {}
     for stored in stack.wiring.store.events(run):
@@ -143,24 +136,17 @@ def stages_of(stack: TurnoutStack, run: str) -> list[Stage]:
                 heard[stored.event.task] = stored.event.at.timestamp() * 1000
             case _:
                 pass
-    stamps = stack.stamps(run, IN_ORDER)
     return [
         Stage(
             decided=launched[name],
-            started=said[STARTED, name],
-            spoke=said.get((CHUNK, name), said[STARTED, name]),
+            claimed=said[STARTED, name][0],
+            noted=said[STARTED, name][1],
             stamp=stamp / 1e6,
-            finished=said[FINISHED, name],
+            finished=said[FINISHED, name][0],
             heard=heard[name],
-            checkout=_checkout(stack, run, name),
         )
-        for name, stamp in zip(IN_ORDER, stamps, strict=True)
+        for name, stamp in zip(IN_ORDER, stack.stamps(run, IN_ORDER), strict=True)
     ]
-
-
-def _checkout(stack: TurnoutStack, run: str, stage: str) -> float:
-    found = _CHECKOUT.search(stack.wiring.artifacts.get(attempt_key(run, stage, 1)).decode())
-    return float(found[1]) if found else 0.0
 
 
 def _milliseconds(instant: str) -> float:
