@@ -16,7 +16,7 @@ next try. Whoever makes a try that isn't the first looks for the effect of the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -159,5 +159,6 @@ class Ledger:
         return ReportRow(self.run, self.channel, fact, status, reference, version, self.clock.now())
 
     @staticmethod
-    def _tries(fact: str) -> list[str]:
-        return [fact, *(f"{fact}~{number}" for number in range(2, MAX_TRIES + 1))]
+    def _tries(fact: str) -> Iterator[str]:
+        yield fact
+        yield from (f"{fact}~{number}" for number in range(2, MAX_TRIES + 1))
