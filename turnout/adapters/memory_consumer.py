@@ -91,6 +91,7 @@ class MemoryConsumer(_Reader):
         self._member = member
         self._ticket = 0
         self._epochs: dict[Partition, int] = {}
+        self._seen = -1
 
     def commit(self, positions: Sequence[Position]) -> None:
         with self._bus.changed:
@@ -118,6 +119,8 @@ class MemoryConsumer(_Reader):
         if not self._ticket:
             self._ticket = self._group.join(self._member, self._topics)
             self._bus.share(self._group)
+        elif self._seen == self._group.changes:
+            return False
         elif not self._group.has(self._member, self._ticket):
             raise PermanentError(
                 f"another process runs as member {self._member}", "give each process a member name of its own"
@@ -129,6 +132,7 @@ class MemoryConsumer(_Reader):
             self._paused.discard(partition)
         if lost:
             return True  # seen by the caller before any of it comes back
+        self._seen = self._group.changes
         for partition, epoch in owned.items():
             if partition not in self._epochs:
                 self._epochs[partition] = epoch

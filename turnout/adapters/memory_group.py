@@ -17,7 +17,10 @@ class _Member:
 
 
 class Group:
-    """Each partition has at most one owner; its epoch changes whenever its owner does."""
+    """Each partition has at most one owner; its epoch changes whenever its owner does.
+
+    ``changes`` grows with each change of members, owners or epochs.
+    """
 
     def __init__(self) -> None:
         self.committed: dict[Partition, int] = {}
@@ -25,10 +28,12 @@ class Group:
         self._owner: dict[Partition, str] = {}
         self._epoch: dict[Partition, int] = {}
         self._tickets = 0
+        self.changes = 0
 
     def join(self, name: str, topics: frozenset[str]) -> int:
         """The ticket of the new member. One of the same name is replaced; what it owned is owned anew."""
         self._tickets += 1
+        self.changes += 1
         self._members[name] = _Member(self._tickets, topics)
         for partition, owner in self._owner.items():
             if owner == name:
@@ -40,6 +45,7 @@ class Group:
         if not self.has(name, ticket):
             return False
         del self._members[name]
+        self.changes += 1
         return True
 
     def has(self, name: str, ticket: int) -> bool:
@@ -66,6 +72,7 @@ class Group:
 
         ``partitions`` names those of a topic.
         """
+        self.changes += 1
         topics = {topic for member in self._members.values() for topic in member.topics}
         every = sorted(each for topic in topics for each in partitions(topic))
         before, self._owner = self._owner, {}
