@@ -135,8 +135,10 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     urls: dict[str, str] = {}
     for number, name in enumerate(FUNCTIONS):
         listening = _listen(options.host, options.port + number if options.port else 0)
-        urls[name] = _base_url(*listening.getsockname()[:2])
+        host, port = listening.getsockname()[:2]
+        urls[name] = _base_url(host, port)
         argv = [framework, "--target", name, "--source", str(source_of(name))]
+        argv += ["--host", host, "--port", str(port)]  # never another one, should the socket not be taken
         made.append(Part(name, _served_alone(argv, listening.detach(), urls[name]), order=2, grace=20))
     topics = subscriptions(settings.runtimes)
     made.append(
