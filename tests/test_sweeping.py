@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -13,9 +14,17 @@ from turnout.core import messages as m
 from turnout.core.envelope import open_record
 from turnout.core.errors import NotFound, TransientError
 from turnout.core.ids import run_id
+from turnout.core.outgoing import FINISHED
+from turnout.core.ports import ReportRow
 from turnout.core.run import TaskStatus
 from turnout.orchestration import Handled
-from turnout.sweeping import LOST_TASK_AFTER, LOST_TRIGGER_AFTER, PRUNE_EVERY, RECOVER_EVERY
+from turnout.sweeping import (
+    LOST_REPORT_AFTER,
+    LOST_TASK_AFTER,
+    LOST_TRIGGER_AFTER,
+    PRUNE_EVERY,
+    RECOVER_EVERY,
+)
 from turnout.webhook import Webhook, sign
 
 NOTHING = {"done": 0, "resent": 0, "pruned": 0}
@@ -77,6 +86,61 @@ def test_a_trigger_that_nobody_has_answered_is_sent_again() -> None:
     world.orchestrator.handle(open_record(again))
     world.clock.forward(RECOVER_EVERY.total_seconds())
     assert world.sweeper.sweep()["resent"] == 0
+
+
+def ended() -> World:
+    world = running()
+    world.hear(world.finished("test"))
+    return world
+
+
+def ends_told(world: World) -> int:
+    return sum(each.fact == FINISHED for each in world.producer.messages(m.ReportRequested))
+
+
+def test_the_end_of_a_run_that_nobody_was_told_of_is_told_again() -> None:
+    world = ended()
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep()["resent"] == 1
+    first, again = (r for r in world.producer.records if b'"fact":"finished"' in r.value)
+    assert (again.key, again.value) == (first.key, first.value)
+    assert dict(again.headers)["ce_id"] == dict(first.headers)["ce_id"]
+
+
+@pytest.mark.parametrize("status", ["sent", "skipped", "failed", "sending"])
+def test_the_end_of_a_run_that_a_channel_knows_of_is_not_told_again(status: str) -> None:
+    world = ended()
+    world.store.record_report(ReportRow(world.run().id, "email", FINISHED, status, "", 1, world.clock.now()))
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep() == NOTHING
+    assert ends_told(world) == 1
+
+
+def test_a_run_that_was_told_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ended()
+    world.store.record_report(ReportRow(world.run().id, "slack", FINISHED, "sent", "", 1, world.clock.now()))
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
+    world.sweeper.sweep()
+    monkeypatch.setattr(world.store, "find_report", None)
+    world.clock.forward(RECOVER_EVERY.total_seconds())
+    assert world.sweeper.sweep() == NOTHING
+
+
+def test_a_run_that_is_told_again_has_time_to_be_told() -> None:
+    world = ended()
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds())
+    found = []
+    for _ in range(11):
+        found.append(world.sweeper.sweep()["resent"])
+        world.clock.forward(RECOVER_EVERY.total_seconds())
+    assert found == [1, *[0] * 9, 1]
+
+
+def test_where_the_outbox_is_the_log_nothing_is_told_again() -> None:
+    world = ended()
+    world.sweeper.orchestrator = replace(world.orchestrator, producer=None)
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep() == NOTHING
 
 
 def test_old_rows_are_forgotten_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

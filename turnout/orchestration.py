@@ -27,7 +27,7 @@ from turnout.core.errors import (
 from turnout.core.events import Carried, Event, Timing
 from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
-from turnout.core.outgoing import SOURCE, Outgoing, outgoing, task_request
+from turnout.core.outgoing import SOURCE, Outgoing, last_report, outgoing, task_request
 from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
 from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
@@ -140,12 +140,14 @@ class Orchestrator:
             for _, task in state.tasks()
             if task.status is TaskStatus.LAUNCHED and task.current is not None
         ]
-        now = self.clock.now()
-        rows = self.store.commit(
-            Commit(None, state.version, (), tuple(self._record(each, now) for each in waiting), now)
-        )
-        self._publish(rows)
-        return len(waiting)
+        return self._send(waiting)
+
+    def retell(self, run: str) -> int:
+        """Send again that a run has ended: nobody has been told. 1, or 0 where the outbox is the log."""
+        state = self.store.load(run)
+        if state is None:
+            raise NotFound(f"no run {run}")
+        return self._send([last_report(state)]) if self.producer is not None and state.finished else 0
 
     def republish(self, rows: Sequence[OutboxRow]) -> int:
         """Send records again that nobody has answered. Where the outbox is the log they are still there."""
@@ -365,6 +367,13 @@ class Orchestrator:
         return self._record(Outgoing(PIPELINE_EVENTS, cause.change.repository, id, message), now)
 
     # --- the bus --------------------------------------------------------------------------------
+
+    def _send(self, messages: Sequence[Outgoing]) -> int:
+        """Through the outbox, apart from any decision; how many."""
+        now = self.clock.now()
+        records = tuple(self._record(each, now) for each in messages)
+        self._publish(self.store.commit(Commit(None, 0, (), records, now)))
+        return len(records)
 
     def _record(self, each: Outgoing, now: datetime) -> Record:
         return m.wrap(each.message, id=each.id, source=SOURCE, at=now).to_record(each.topic, each.key)

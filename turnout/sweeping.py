@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from turnout.core.errors import PermanentError
+from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, Store
 from turnout.orchestration import Orchestrator
 
@@ -13,17 +15,24 @@ PRUNE_EVERY = timedelta(minutes=10)
 RECOVER_EVERY = timedelta(minutes=1)
 LOST_TRIGGER_AFTER = timedelta(minutes=2)
 LOST_TASK_AFTER = timedelta(minutes=5)
+LOST_REPORT_AFTER = timedelta(minutes=10)
 """How long something on the bus may go unanswered before it is sent again: the topics may have been wiped, and the
 store is the truth. Sending again is harmless, since ids stay the same and receivers deduplicate."""
 
 
+LOOKED_BACK = 500
+"""Runs: the end of older ones is not told any more."""
+
+
 @dataclass
 class Sweeper:
-    """Safe to call from several processes at once, as often as one likes."""
+    """Safe to call from several processes at once, as often as one likes. ``channels``: where people are told."""
 
     orchestrator: Orchestrator
     store: Store
     clock: Clock
+    channels: Sequence[str] = ("slack", "email")
+    _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
     _pruned_at: datetime | None = field(default=None, init=False)
     _recovered_at: datetime | None = field(default=None, init=False)
 
@@ -54,4 +63,22 @@ class Sweeper:
     def _recover(self, now: datetime) -> int:
         sent = self.orchestrator.republish(self.store.unanswered(now - LOST_TRIGGER_AFTER))
         waiting = self.store.unfinished_launches(now - LOST_TASK_AFTER)
-        return sent + sum(self.orchestrator.resend(run) for run in dict.fromkeys(row.run for row in waiting))
+        sent += sum(self.orchestrator.resend(run) for run in dict.fromkeys(row.run for row in waiting))
+        return sent + sum(self.orchestrator.retell(run) for run in self._untold(now))
+
+    def _untold(self, now: datetime) -> Iterator[str]:
+        """Of the newest runs, those that ended a while ago and of whose end no channel knows, not even that it failed.
+
+        What is known of a run is remembered: one that was told is looked up once, any other once in a while.
+        """
+        rows = self.store.runs(limit=LOOKED_BACK, status="finished")
+        self._look_again = {row.id: self._look_again[row.id] for row in rows if row.id in self._look_again}
+        for row in rows:
+            due = self._look_again.get(row.id, (row.finished_at or now) + LOST_REPORT_AFTER)
+            if due > now:
+                continue
+            if any(self.store.find_report(row.id, channel, FINISHED) for channel in self.channels):
+                self._look_again[row.id] = datetime.max.replace(tzinfo=UTC)
+            else:
+                self._look_again[row.id] = now + LOST_REPORT_AFTER
+                yield row.id

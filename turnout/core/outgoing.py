@@ -75,6 +75,11 @@ def task_request(run: Run, attempt: str, sign: Sign) -> Outgoing:
     return Outgoing(agent_topic(planned.agent), attempt, message_id(request.type, attempt), request)
 
 
+def last_report(run: Run) -> Outgoing:
+    """The last fact of a run that has ended; with it people are told whatever they have not heard of before."""
+    return _report(run, run.version, FINISHED)
+
+
 def _of(run: Run, event: e.Event, version: int, sign: Sign) -> Iterator[Outgoing]:
     match event:
         case e.AttemptLaunched():
