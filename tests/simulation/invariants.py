@@ -17,7 +17,7 @@ from turnout.core.dead_letters import open_letters
 from turnout.core.errors import IllegalTransition
 from turnout.core.ids import attempt_id, delivery_message_id, run_id
 from turnout.core.model import Outcome
-from turnout.core.outgoing import outgoing
+from turnout.core.outgoing import FINISHED, outgoing
 from turnout.core.plan import Plan
 from turnout.core.ports import Commit, OutboxRow
 from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, evolve, replay
@@ -291,7 +291,10 @@ class Watch:
         return self._unanswered()
 
     def _unanswered(self) -> str:
-        """A delivery that was accepted and that nothing was said of yet."""
+        """A delivery that was accepted and that nothing was said of yet, or a run of whose end nobody was told."""
+        for id, fact in self.facts:
+            if fact == FINISHED and self.world.store.find_report(id, "slack", fact) is None:
+                return f"nobody has been told of the end of run {id[:4]}"
         for each in self.world.store.deliveries(limit=1000):
             if each.status in ("received", "published"):
                 return f"delivery {each.id} is {each.status}"
@@ -436,8 +439,7 @@ class Watch:
         ).items():
             if count > 1:
                 yield name, f"run {key[1][:4]} has {count} answers on {key[2]}"
-        if not world.wiped:
-            yield from self._told()
+        yield from self._told()
 
     def _told(self) -> Iterator[tuple[str, str]]:
         world, store = self.world, self.world.store
