@@ -210,6 +210,14 @@ def test_what_is_decided_while_people_are_told_is_left_for_its_own_time(desk: De
     assert desk.status(story.run, "slack", f"attempt:{first}") == ""
 
 
+def test_whoever_tells_the_end_of_a_run_settles_also_what_was_lost_on_its_way(desk: Desk) -> None:
+    story = told(pipeline())
+    late = desk.put(passes(story, "lint"))
+    desk.put(passes(story, "test", "script"))
+    desk.again(late, "running:test", late.version)
+    assert statuses(desk, story.run) == {SENT}
+
+
 def test_a_fact_that_was_told_keeps_what_was_said_of_it(desk: Desk, slack: Ear) -> None:
     story = told(pipeline())
     desk.report(story, "started")

@@ -129,9 +129,9 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
 
 
 def _facts(message: ReportRequested, run: Run, store: Reports) -> dict[str, int]:
-    """What is settled once people know ``run``: this fact, those after it, and with the last one all that are left."""
+    """What is settled once people know ``run``: this fact, those after it, and where it has ended all that are left."""
     found = {message.fact: message.version}
-    after = 0 if message.fact == FINISHED else message.version
+    after = 0 if run.finished else message.version
     for each in store.events(run.id, after) if after < run.version else ():
         if each.version > run.version:
             break  # written since: `run` does not know of it
