@@ -226,6 +226,8 @@ class Watch:
         found = run.attempt(event.attempt)
         assert found is not None
         work = self.world.work_of.get(event.attempt)
+        if work is not None and work.stillborn:
+            return
         if event.by == "lease" and work is not None and not work.silent:
             self.fail("who says that it lives is not lost", f"{event.task} of {_short(run)}")
         if event.by == "cancel" and work is not None and not work.deaf:
