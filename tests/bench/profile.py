@@ -20,8 +20,9 @@ from sqlalchemy import text
 
 from tests.bench.figures import Spread
 from tests.bench.memory import family
+from tests.bench.repositories import IN_ORDER
 from tests.bench.timeline import STAGES, Timeline
-from tests.bench.turnout_stack import IN_ORDER, TurnoutStack
+from tests.bench.turnout_stack import TurnoutStack
 from turnout.stack.layout import read_running
 
 STARTED, FINISHED = "turnout.task.started", "turnout.task.finished"

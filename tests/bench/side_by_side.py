@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = _arguments().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     systems = [name for name in NAMES if name in asked.systems.split(",")] if asked.systems else list(NAMES)
     parts: dict[str, Callable[[], measuring.Found]] = {
         "latency": lambda: measuring.latency(systems, asked.rounds),

@@ -12,17 +12,16 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
-from local.demo.push import GIT_ENVIRONMENT
 from tests.bench.memory import resident
+from tests.bench.repositories import IN_ORDER, Repository, wide
 from tests.bench.sending import send_all
-from tests.bench.timeline import STAGES, STAMP, Burst, Timeline, read_stamp
+from tests.bench.timeline import Burst, Timeline, read_stamp
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
 from turnout.core.artifact_keys import attempt_key
@@ -34,91 +33,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "bench"
 DONE_WITHIN = 300.0
 LOOK_EVERY = 10.0
-MOST_STAGES = 100
-"""As many as a pipeline file may have; more tasks are cells of a matrix."""
-IN_ORDER = tuple(f"s{number}" for number in range(1, STAGES + 1))
-
-
-def pipeline(names: Sequence[str], *, side_by_side: bool = False, cells: int = 1) -> str:
-    """A pipeline file with a stage a name, each with so many ``cells`` of a matrix."""
-    matrix = {"matrix": {"cell": [str(number) for number in range(cells)]}} if cells > 1 else {}
-    stages = [
-        {"name": name, "agent": "script", "with": {"run": STAMP, "shell": "sh"}, **matrix} for name in names
-    ]
-    return json.dumps({"pipeline": {"stages": [stages] if side_by_side else stages}})
-
-
-@dataclass
-class Repository:
-    """``name``: ``owner/name``. One commit, with a pipeline file whose stages are ``stages``."""
-
-    folder: Path
-    name: str
-    stages: Sequence[str] = IN_ORDER
-    side_by_side: bool = False
-    cells: int = 1
-    payload: bytes = field(default=b"", init=False)
-
-    @property
-    def tasks(self) -> list[str]:
-        if self.cells == 1:
-            return list(self.stages)
-        return [f"{stage}[cell={number}]" for stage in self.stages for number in range(self.cells)]
-
-    def make(self, projects: Path) -> None:
-        work = self.folder / self.name.replace("/", "-")
-        work.mkdir(parents=True)
-        _git(work, "init", "--quiet", "--initial-branch=main")
-        (work / "pipeline.yml").write_text(
-            pipeline(self.stages, side_by_side=self.side_by_side, cells=self.cells)
-        )
-        _git(work, "add", "--all")
-        _git(work, "commit", "--quiet", "-m", "Sell tea")
-        sha = _git(work, "rev-parse", "HEAD")
-        projects.mkdir(parents=True, exist_ok=True)
-        (projects / f"{work.name}.yml").write_text(
-            f"project:\n  repository: {self.name}\n  clone_url: {work}\n"
-        )
-        url = f"https://github.com/{self.name}"
-        self.payload = json.dumps(
-            {
-                "ref": "refs/heads/main",
-                "before": "0" * 40,
-                "after": sha,
-                "head_commit": {"id": sha, "message": "Sell tea"},
-                "repository": {"full_name": self.name, "clone_url": f"{url}.git", "default_branch": "main"},
-                "sender": {"login": "ada"},
-            }
-        ).encode()
-
-
-def wide(folder: Path, width: int) -> Repository:
-    """``width``: a multiple of the number of cells that it takes."""
-    cells = -(-width // MOST_STAGES)
-    names = [f"w{number}" for number in range(width // cells)]
-    return Repository(folder, f"acme/wide{width}", names, side_by_side=True, cells=cells)
-
-
-def _git(at: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "commit.gpgsign=false", *arguments],
-        cwd=at,
-        env=os.environ | GIT_ENVIRONMENT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
 
 
 class TurnoutStack:
-    """``settings``: variables besides the usual ones. ``processes``: how many stacks share the store and the bus."""
+    """``settings``: variables besides the usual ones. It may be started again after a stop, with the same data."""
 
     def __init__(self, name: str, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._folder = folder
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self.wiring = Wiring(read_settings(self.environ))
         self._posted = 0
         self.repository = Repository(folder, "acme/shop")
         self.wide: dict[int, Repository] = {}
