@@ -76,7 +76,7 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(url: str, 
     assert PASSWORD not in shown.stdout + shown.stderr
 
 
-def test_a_broker_that_is_away_is_named_without_its_password() -> None:
+def test_what_is_known_of_a_broker_is_shown_without_its_password() -> None:
     settings = KafkaSettings(
         bootstrap="127.0.0.1:1",
         security_protocol="SASL_PLAINTEXT",

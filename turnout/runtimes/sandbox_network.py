@@ -133,16 +133,23 @@ def _start(program: str, inside: int, owner: int, groups: Iterable[str]) -> str:
     argv = [
         program, "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp",
         f"--cidr={NETWORK}", "--ready-fd", str(tell), "--netns-type=path",
-        "--userns-path", f"/proc/self/fd/{owner}", f"/proc/self/fd/{inside}", "tap0",
+        *(("--userns-path", f"/proc/self/fd/{owner}") if os.geteuid() == 0 else ()),
+        f"/proc/self/fd/{inside}", "tap0",
     ]  # fmt: skip
     pid = os.fork()
     if pid == 0:
         try:
-            prctl(PR_SET_PDEATHSIG, SIGKILL)
             os.setsid()
             for folder in groups:
                 with open(f"{folder}/cgroup.procs", "w") as file:
                     file.write("0")
+            if (
+                os.geteuid() != 0
+            ):  # it can fence itself in only as the root of a namespace, as which we make it start
+                call("setns", owner, CLONE_NEWUSER)
+                os.setresgid(0, 0, 0)
+                os.setresuid(0, 0, 0)
+            prctl(PR_SET_PDEATHSIG, SIGKILL)
             os.dup2(said, 2)
             for descriptor in (tell, owner, inside):
                 os.set_inheritable(descriptor, True)

@@ -121,3 +121,25 @@ def test_the_attempts_folder_can_be_removed_whatever_a_tool_made_of_it(fenced: B
     assert hosted.run().result.outcome is Outcome.SUCCESS
     remove_folder(hosted.folder)
     assert not hosted.folder.exists()
+
+
+def test_interpreters_of_pyenv_and_nvm_can_be_run_and_not_changed(
+    origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, inner in (
+        ("PYENV_ROOT", "versions/9.8.7/bin/python3"),
+        ("NVM_DIR", "versions/node/v98.7.6/bin/node"),
+    ):
+        program = tmp_path / variable / inner
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho {variable} runs\n")
+        program.chmod(0o755)
+        (tmp_path / variable / "secret").write_text("beside them")
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    script = (
+        f"{tmp_path}/PYENV_ROOT/versions/9.8.7/bin/python3; {tmp_path}/NVM_DIR/versions/node/v98.7.6/bin/node; "
+        f"touch {tmp_path}/NVM_DIR/versions/node/x 2>/dev/null || echo read-only; cat {tmp_path}/PYENV_ROOT/secret"
+    )
+    with make_bench(tmp_path / "home", *origin, sandbox="require") as fresh:
+        result = fresh.run("capture", options={"run": f"{script} 2>/dev/null || true"})
+    assert result.outputs["stdout"] == "PYENV_ROOT runs\nNVM_DIR runs\nread-only\n"
