@@ -50,6 +50,7 @@ class Task:
 class Process:
     """One process, or one machine's clock. A process that has died is replaced by a new object of the same name.
 
+    ``stop`` asks it to end by itself.
     ``chance`` decides what it does, ``luck`` what happens to it.
     ``offset`` (seconds) and ``drift`` (a factor near 1) are what its clock makes of the true time. It is itself a
     `turnout.core.ports.Clock`.
@@ -62,6 +63,7 @@ class Process:
         self.drift = drift
         self.alive = True
         self.frozen_until = 0.0
+        self.stop: Callable[[], object] | None = None
         self.tasks: dict[Task, None] = {}
         self.on_death: list[Callable[[], None]] = []
         self.chance = kernel.chance_of(name)

@@ -19,6 +19,7 @@ from agents.sdk.spool import Spool, Spooled
 from tests.simulation.buses import ProcessBus
 from tests.simulation.faults import LOCAL
 from tests.simulation.kernel import Process, Task
+from tests.simulation.threads import Event
 from tests.simulation.wires import CLAIMS, Wire
 from turnout.core.errors import TransientError, TurnoutError
 from turnout.core.messages import TaskFinished, TaskRequested
@@ -272,8 +273,14 @@ class Attempt:
         return Result(outcome=outcome, summary=summary, reason=reason, lost=lost, outputs=mark)
 
 
-def resident(host: Host, bus: ProcessBus, spool: HomeSpool, kinds: Collection[str], slots: int) -> None:
-    """The main task of a worker's process: `agents.sdk.resident.ResidentAgents.run` until it dies."""
+DRAIN = 4.0
+"""Seconds that attempts get to end when their worker is stopped."""
+
+
+def resident(
+    host: Host, bus: ProcessBus, spool: HomeSpool, kinds: Collection[str], slots: int, stopped: Event
+) -> None:
+    """The main task of a worker's process, until it dies or is ``stopped``: `ResidentAgents.run`."""
     producer = bus.producer()
     sent = spool.start()
     orphans.speak_for_orphans(host.claims, cast(Any, host.home), host.clock, spool, set(sent))
@@ -285,8 +292,24 @@ def resident(host: Host, bus: ProcessBus, spool: HomeSpool, kinds: Collection[st
         slots=Slots(slots),
         sandbox="none",
     )
-    for kind in sorted(kinds):
-        Consuming(worker, kind, lambda: None).start()
+    loops = [Consuming(worker, kind, stopped.set) for kind in sorted(kinds)]
+    for each in loops:
+        each.start()
+    stopped.wait()
+    for each in loops:
+        each.stop()
+    for each in loops:
+        each.join()
+    until = host.clock.monotonic() + DRAIN
+    while worker.running() and host.clock.monotonic() < until:
+        host.clock.kernel.sleep(0.5)
+    for attempt in worker.running():
+        attempt.stop("lost", "the worker that ran it was stopped")
+    worker.join(20.0)
+    spool.close()
+    for each in loops:
+        if each.failure is not None:
+            raise each.failure
 
 
 class Jobs:

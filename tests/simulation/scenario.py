@@ -274,7 +274,19 @@ PROCESSES = ("webhook", "orchestrator", "dispatcher", "reporter", "launcher", "s
 
 
 def _windows(chance: random.Random, calm: float, embedded: bool) -> tuple[Window, ...]:
-    kinds = ["kill", "kill", "pause", "cut", "cut", "outage", "evict", "rebalance", "go back", "elect"]
+    kinds = [
+        "kill",
+        "kill",
+        "stop",
+        "pause",
+        "cut",
+        "cut",
+        "outage",
+        "evict",
+        "rebalance",
+        "go back",
+        "elect",
+    ]
     if not embedded:
         kinds.append("wipe")
     found = []
@@ -296,6 +308,8 @@ def _windows(chance: random.Random, calm: float, embedded: bool) -> tuple[Window
                 whom, end = "*", start
             case "kill":
                 end = start
+            case "stop":
+                whom, end = chance.choice(("dispatcher", "worker")), start
             case _:
                 pass
         found.append(Window(f"{what}-{number}", what, whom, start, end, target))

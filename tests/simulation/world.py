@@ -383,7 +383,7 @@ class World:
                 continue
 
     def _dispatcher(self, wire: Wire) -> None:
-        Dispatcher(
+        found = Dispatcher(
             cast(Any, self.bus_of(wire)),
             FUNCTIONS,
             [Route(topic, f"http://{function}", TIMEOUT) for topic, function in SUBSCRIBED.items()],
@@ -392,7 +392,10 @@ class World:
             clock=wire.process,
             settings=SETTINGS,
             monotonic=wire.process.monotonic,
-        ).run()
+        )
+        wire.process.stop = found.stop
+        found.run()
+        self.kernel.kill(wire.process)
 
     # --- agents ---------------------------------------------------------------------------------
 
@@ -420,7 +423,10 @@ class World:
         host = self._host(wire, home, wire.process.name)
         bus = self.bus_of(wire)
         spooled = HomeSpool(home, wire, bus.producer(), host.claims.finished)
-        resident(host, bus, spooled, KINDS, self.scenario.slots)
+        stopped = threads.Event()
+        wire.process.stop = stopped.set
+        resident(host, bus, spooled, KINDS, self.scenario.slots, stopped)
+        self.kernel.kill(wire.process)
 
     def _start_job(self, task: m.TaskRequested) -> Callable[[], None]:
         name = f"job-{task.attempt[:8]}"
@@ -455,6 +461,8 @@ class World:
         match window.what:
             case "kill" if process is not None:
                 self.kernel.kill(process)
+            case "stop" if process is not None and process.stop is not None:
+                process.stop()
             case "pause" if process is not None:
                 process.frozen_until = window.end
                 self._silent(process, window.end - now)
