@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from functions_framework import create_app
+from werkzeug.test import Client
 
 from turnout import wiring
+from turnout.serving import served
 from turnout.stack.layout import FUNCTIONS, source_of
 from turnout.webhook import sign
 
@@ -40,14 +42,18 @@ def handled(envelope):
 CE = {"ce-id": "m1", "ce-source": "/s", "ce-type": "t", "ce-specversion": "1.0"}
 
 
-@pytest.fixture
-def handled(tmp_path: Path) -> FlaskClient:
+@pytest.fixture(params=["functions-framework", "the stack"])
+def handled(tmp_path: Path, request: pytest.FixtureRequest) -> Client:
     (tmp_path / "main.py").write_text(FUNCTION)
-    client: FlaskClient = create_app("handled", str(tmp_path / "main.py")).test_client()
+    if request.param == "the stack":
+        found: dict[str, Any] = {}
+        exec(compile(FUNCTION, "main.py", "exec"), found)
+        return Client(served(found["handled"]))
+    client: Client = create_app("handled", str(tmp_path / "main.py")).test_client()
     return client
 
 
-def post(client: FlaskClient, wanted: str) -> Any:
+def post(client: Client, wanted: str) -> Any:
     return client.post("/", json={"raise": wanted}, headers=CE)
 
 
@@ -65,13 +71,25 @@ def post(client: FlaskClient, wanted: str) -> Any:
     ],
 )
 def test_an_error_is_answered_by_whether_trying_again_can_help(
-    handled: FlaskClient, wanted: str, status: int, text: str, after: str | None
+    handled: Client, wanted: str, status: int, text: str, after: str | None
 ) -> None:
     answer = post(handled, wanted)
     assert (answer.status_code, answer.text, answer.headers.get("Retry-After")) == (status, text, after)
 
 
-def test_a_defect_is_an_error_that_shows_nothing_of_itself(handled: FlaskClient) -> None:
+def test_only_posts_are_answered(handled: Client) -> None:
+    answer = handled.get("/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_who_does_not_show_the_token_is_refused(handled: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNOUT_FUNCTION_TOKEN", "let me in")
+    assert post(handled, "none").status_code == 403
+    shown = {"authorization": "Bearer let me in"}
+    assert handled.post("/", json={"raise": "none"}, headers=CE | shown).status_code == 200
+
+
+def test_a_defect_is_an_error_that_shows_nothing_of_itself(handled: Client) -> None:
     answer = post(handled, "defect")
     assert answer.status_code == 500
     assert "hunter2" not in answer.text

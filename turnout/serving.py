@@ -10,12 +10,13 @@ import hmac
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from turnout.adapters.cloudevents import from_http
@@ -25,8 +26,13 @@ from turnout.core.envelope import MAX_DATA_BYTES, Envelope
 from turnout.core.errors import InvalidEnvelope, TransientError, TurnoutError
 from turnout.logging import get_logger
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 log = get_logger()
 
+TAKES_EVENTS = "takes_events"
+"""The mark of an `answering` function; functions-framework keeps it."""
 MAX_EVENT = 2 * MAX_DATA_BYTES
 """Bytes of a request with an event: one in structured mode has its attributes, and base64, around the data."""
 
@@ -48,7 +54,26 @@ def answering(handle: Callable[[Envelope], object]) -> Callable[[Request], Respo
             handle(from_http(dict(request.headers), _event(request)))
         return Response("OK", 200, mimetype="text/plain")
 
+    setattr(function, TAKES_EVENTS, True)
     return function
+
+
+def served(function: Callable[[Request], Response]) -> WSGIApplication:
+    """What functions-framework serves of an `answering` function, without what such a one does not use of it: routes,
+    contexts and execution ids take more than half of the time of a small event (0.13 → 0.06 ms of CPU)."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer: WSGIApplication
+        try:
+            answer = function(Request(environ))
+        except HTTPException as error:
+            answer = error.get_response(environ)
+        except Exception:
+            log.exception("a function has a defect", path=environ.get("SCRIPT_NAME", ""))
+            answer = InternalServerError().get_response(environ)
+        return answer(environ, start_response)
+
+    return app
 
 
 def admit(request: Request) -> None:

@@ -38,11 +38,11 @@ def fact(run: Run, *, version: int = 1, fact: str = "started") -> m.ReportReques
     return m.ReportRequested(run=run.id, version=version, fact=fact, project=run.project)
 
 
-def test_the_reporter_is_done_with_a_fact_that_there_is_no_channel_for_and_records_why(site: Site) -> None:
+def test_the_reporter_records_at_the_end_of_a_run_why_nobody_was_told_of_it(site: Site) -> None:
     run = recorded(site, "told")
-    for _ in range(2):
-        assert site["reporter"].hand(wrapped(fact(run))).status == 200
-    rows = {name: site.wiring.store.find_report(run.id, name, "started") for name in ("slack", "email")}
+    for what in ("started", "finished", "finished"):
+        assert site["reporter"].hand(wrapped(fact(run, fact=what))).status == 200
+    rows = {name: site.wiring.store.find_report(run.id, name, "finished") for name in ("slack", "email")}
     assert {name: row and (row.status, row.reference) for name, row in rows.items()} == {
         "slack": ("skipped", "set TURNOUT_SLACK_TOKEN"),
         "email": ("skipped", "set TURNOUT_SMTP_URL"),

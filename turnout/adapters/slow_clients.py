@@ -13,7 +13,7 @@ import time
 
 WITHIN = 10.0
 """Seconds, as long as GitHub itself takes for a whole delivery."""
-LOOK = 0.5  # seconds between looks while something is being read
+LOOK = 0.5  # seconds between looks while requests come
 
 
 class SlowClients:
@@ -24,6 +24,7 @@ class SlowClients:
         self._reading: dict[object, tuple[float, socket.socket]] = {}
         self._changed = threading.Condition()
         self._idle = True
+        self._begun = 0
         self._thread: threading.Thread | None = None
 
     def begin(self, connection: socket.socket) -> object:
@@ -31,6 +32,7 @@ class SlowClients:
         ticket = object()
         with self._changed:
             self._reading[ticket] = (time.monotonic() + self._within, connection)
+            self._begun += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="slow-clients", daemon=True)
                 self._thread.start()
@@ -44,9 +46,11 @@ class SlowClients:
             self._reading.pop(ticket, None)
 
     def _watch(self) -> None:
+        seen = 0
         while True:
             with self._changed:
-                self._idle = not self._reading
+                # Awake while requests come one after another, so that not each of them has to wake this thread.
+                self._idle, seen = not self._reading and self._begun == seen, self._begun
                 self._changed.wait(None if self._idle else LOOK)
                 self._idle = False
                 now = time.monotonic()

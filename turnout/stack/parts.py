@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from turnout.logging import get_logger
@@ -27,12 +28,21 @@ SWEEP_EVERY = 2.0
 
 
 def wsgi_app(names: Sequence[str] = FUNCTIONS) -> WSGIApplication:
-    """Each function's own functions-framework app under its own path, and ``/healthz``."""
-    from functions_framework import create_app
+    """Each function under its own path, as functions-framework serves it, and ``/healthz``."""
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-    mounted = {f"/{name}": _rooted(create_app(name, str(source_of(name)))) for name in names}
-    return DispatcherMiddleware(_root, mounted)
+    return DispatcherMiddleware(_root, {f"/{name}": _mounted(name) for name in names})
+
+
+def _mounted(name: str) -> WSGIApplication:
+    from turnout.serving import TAKES_EVENTS, served
+
+    function = getattr(import_module(f"functions.{name}.main"), name)
+    if getattr(function, TAKES_EVENTS, False):
+        return served(function)
+    from functions_framework import create_app
+
+    return _rooted(create_app(name, str(source_of(name))))
 
 
 def _rooted(app: WSGIApplication) -> WSGIApplication:
