@@ -81,6 +81,8 @@ def _print(found: Plan) -> None:
         if stage.approval:
             by = ", ".join(stage.approval.by) or "anyone who may"
             console.print(f"    waits for approval by {escape(by)}")
+        for note in stage.notes:
+            console.print(f"    [dim]note: {escape(note)}[/]")
 
 
 def _retries(retries: Retries) -> str:
