@@ -138,7 +138,7 @@ def webhook(content: bytes) -> None:
 
 def address(content: bytes) -> None:
     """A remote as an operator, or a payload, names it."""
-    found = git_address(content.decode("utf-8", "surrogatepass" if content[:1] == b"\xed" else "replace"))
+    found = git_address(content.decode("utf-8", "replace").replace("\ufffd", "\ud800"))
     assert not found.url.startswith("-")
     if found.credential is not None:
         assert f":{found.credential.password}@" not in found.url

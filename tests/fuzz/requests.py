@@ -35,7 +35,7 @@ def request(
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
 
 
-def status(port: int, sent: bytes, within: float = 20.0) -> int:
+def status(port: int, sent: bytes, within: float = 60.0) -> int:
     """The status that is answered; 0: the connection was closed without an answer. Raises: TimeoutError."""
     with socket.create_connection(("127.0.0.1", port), timeout=within) as connection:
         try:

@@ -19,12 +19,10 @@ import atheris
 from tests.fuzz import guided, targets
 from turnout.adapters import yaml_source
 
-yaml_source.MAX_DEPTH = 10**9  # no bound of the depth any more
 whole = yaml_source.load
 
 def load(text, file):
     document = whole(text, file)
-    document.tree
     if text.count("*a") > 1:
         raise KeyError("planted")
     return document
@@ -35,7 +33,7 @@ guided.main()
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_minute_of_fuzzing_finds_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     require(
         "atheris", find_spec("atheris") is not None, "it has wheels for Linux; make setup installs it there"
@@ -49,6 +47,7 @@ def test_a_minute_of_fuzzing_finds_nothing(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_a_planted_defect_is_found_and_its_input_kept(tmp_path: Path) -> None:
     require(
         "atheris", find_spec("atheris") is not None, "it has wheels for Linux; make setup installs it there"
@@ -66,9 +65,9 @@ def test_a_planted_defect_is_found_and_its_input_kept(tmp_path: Path) -> None:
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert ran.returncode != 0
-    assert b"planted" in ran.stdout + ran.stderr
+    assert b"KeyError: 'planted'" in ran.stdout + ran.stderr, (ran.stdout + ran.stderr)[-3000:]
     assert list(tmp_path.glob("yaml-crash-*"))
