@@ -22,6 +22,7 @@ from tests.bench.memory import resident
 from tests.bench.repositories import IN_ORDER, Repository, wide
 from tests.bench.sending import send_all
 from tests.bench.timeline import Burst, Timeline, read_stamp
+from tests.peers.orphans import end_with_us
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
 from turnout.core.artifact_keys import attempt_key
@@ -75,6 +76,7 @@ class TurnoutStack:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=end_with_us,
             )
         wait_until(self._ready, 60, f"{self.name} is up", poll=0.05)
 

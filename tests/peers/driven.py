@@ -15,6 +15,7 @@ from typing import Any
 from local.server_process import ServerFailed
 from tests.bench.memory import resident
 from tests.bench.timeline import Burst, Timeline
+from tests.peers.orphans import end_with_us
 from tests.peers.place import programs
 from tests.peers.redis_server import Redis
 
@@ -54,6 +55,7 @@ class Driven:
                 stdout=subprocess.PIPE if log == "driver" else errors,
                 stderr=errors,
                 start_new_session=True,
+                preexec_fn=end_with_us,
             )
 
     def _line(self, within: float) -> str:
