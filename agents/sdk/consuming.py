@@ -19,7 +19,7 @@ from turnout.core import messages as m
 from turnout.core.envelope import Received, open_record
 from turnout.core.errors import InvalidEnvelope, Rebalanced, TransientError, TurnoutError
 from turnout.core.model import Outcome, Runtime
-from turnout.core.ports import Bus, Consumer, Producer
+from turnout.core.ports import Bus, Consumer, Position, Producer
 from turnout.core.result import Result
 from turnout.core.topics import agent_topic
 
@@ -249,9 +249,16 @@ class Consuming:
         if positions:
             try:
                 consumer.commit(positions)
-            except Rebalanced:
-                pass  # whoever has them now passes over them, too
+            except Rebalanced:  # one of them is another's now, and none was committed
+                for each in positions:
+                    self._commit_if_ours(consumer, each)
             self._buffer.committed(positions)
+
+    def _commit_if_ours(self, consumer: Consumer, position: Position) -> None:
+        try:
+            consumer.commit([position])
+        except Rebalanced:
+            pass  # whoever has it now passes over it, too
 
     def _hold_back(self, consumer: Consumer) -> None:
         full = self._buffer.full()
