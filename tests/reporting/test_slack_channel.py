@@ -190,6 +190,18 @@ def test_whether_the_call_or_its_answer_is_lost_there_is_one_message(
     assert rig.card(story.run) == SENT
 
 
+def test_a_message_whose_answer_was_lost_is_kept_up_to_date_also_where_none_would_be_made(rig: Rig) -> None:
+    story = told(pipeline(on=("success",)))
+    rig.workspace.fail(Fault("chat.postMessage", drop=True, applied=True))
+    with pytest.raises(TransientError):
+        rig.desk.report(story, "started")
+    story.hear(m.CancelRun(run=story.run.id, by="ada"))
+    ends(story, "lint", Result(outcome=Outcome.CANCELLED))
+    rig.desk.report(story, "finished")
+    (card,) = rig.cards
+    assert "cancelled" in headline(card)
+
+
 def test_a_lost_answer_to_a_detail_does_not_repeat_it(rig: Rig) -> None:
     story = told(pipeline(on=("success",)))
     rig.desk.report(story, "started")

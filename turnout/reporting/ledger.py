@@ -130,6 +130,11 @@ class Ledger:
                 return True
         return False
 
+    def first_try(self, fact: str) -> datetime | None:
+        """When the effect was tried first, whatever came of it; None: never. A try that failed may have had it."""
+        row = self.find(fact)
+        return None if row is None else row.at
+
     def forget(self, fact: str) -> None:
         """The effect has been undone by somebody: it may be done anew."""
         for name in self._tries(fact):

@@ -280,5 +280,10 @@ def to_json(message: SlackMessage, run: str) -> dict[str, Any]:
     return {
         "text": message.text,
         "blocks": list(message.blocks),
-        "metadata": {"event_type": "turnout_run", "event_payload": {"run": run, "fact": message.key}},
+        "metadata": metadata(message.key, run),
     }
+
+
+def metadata(key: str, run: str) -> dict[str, Any]:
+    """What tells one message from another."""
+    return {"event_type": "turnout_run", "event_payload": {"run": run, "fact": key}}

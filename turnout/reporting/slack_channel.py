@@ -14,7 +14,7 @@ from turnout.reporting.current import Report, read
 from turnout.reporting.deliver import Told
 from turnout.reporting.ledger import SENDING, SENT, Ledger
 from turnout.reporting.policy import is_told, notify
-from turnout.reporting.slack_blocks import SlackMessage, card, details, to_json
+from turnout.reporting.slack_blocks import SlackMessage, card, details, metadata, to_json
 from turnout.reporting.view import look
 
 CARD = "card"
@@ -57,12 +57,19 @@ class SlackChannel:
 
     def tell(self, report: Report, ledger: Ledger) -> Told:
         place = self._place(report.run)
-        if not ledger.begun(CARD) and not is_told(report.run, report.previous):
+        if not is_told(report.run, report.previous) and not self._is_there(report.run, ledger, place):
             return Told.nothing("not asked for")
         reference, shown = self._card(report, ledger, place)
         for each in details(look(shown.run, previous=shown.previous, console=self.console)):
             self._detail(each, shown.run, ledger, reference)
         return Told.sent(reference)
+
+    def _is_there(self, run: Run, ledger: Ledger, place: str) -> bool:
+        """Whether people see a message about the run, also one of a try whose answer never came."""
+        if ledger.begun(CARD):
+            return True
+        first = ledger.first_try(CARD)
+        return first is not None and self.chat.find(place, metadata(CARD, run.id), first) is not None
 
     def _place(self, run: Run) -> str:
         return notify(run).slack or self.default
