@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.repositories import commit, git, repository
 from tests.waiting import wait_until
-from turnout.adapters.git_command import Credential, address
+from turnout.adapters.git_command import Credential, GitFailed, address, said
 from turnout.adapters.git_snapshot import snapshot
 from turnout.adapters.mirror import GitSource, Mirrors
 from turnout.core.change import Change
@@ -97,6 +97,20 @@ def test_a_missing_repository_is_said_for_good(mirrors: Mirrors, tmp_path: Path)
 def test_a_remote_that_is_away_can_be_tried_again(mirrors: Mirrors) -> None:
     with pytest.raises(TransientError, match=r"127\.0\.0\.1"):
         mirrors.of("http://127.0.0.1:9/x.git").ensure("1" * 40)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: unable to write file README.md",  # git doesn't say why; the repository is well all the same
+        "fatal: unable to write new_index file",
+        "fatal: unable to write loose object file: No space left on device",
+    ],
+)
+def test_a_disk_that_takes_nothing_is_nobodys_commits_fault(words: str) -> None:
+    assert isinstance(
+        said("checking out", address("/srv/git/shop.git"), GitFailed(128, words)), TransientError
+    )
 
 
 @pytest.mark.parametrize("sha", ["main", "--upload-pack=touch /tmp/x", "abc", "A" * 40])
@@ -401,7 +415,9 @@ def test_no_folder_is_said(mirrors: Mirrors, tmp_path: Path) -> None:
         snapshot(mirrors, tmp_path / "none")
 
 
-@pytest.mark.parametrize("given", ["https://[", "ssh://[::1", "http://\u2100/", "~nobody-of-this-name/x", "/a\ud800"])
+@pytest.mark.parametrize(
+    "given", ["https://[", "ssh://[::1", "http://\u2100/", "~nobody-of-this-name/x", "/a\ud800"]
+)
 def test_an_address_that_cannot_even_be_taken_apart_is_refused(given: str) -> None:
     with pytest.raises(PermanentError, match="is no address of a repository"):
         address(given)

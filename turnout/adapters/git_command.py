@@ -226,7 +226,7 @@ _AWAY = re.compile(
     r"could not resolve host|couldn't connect|failed to connect|connection (?:timed out|refused|reset|closed)"
     r"|network is unreachable|no route to host|early eof|unexpected disconnect|the remote end hung up"
     r"|(?:HTTP|error:) (?:429|5\d\d)|operation (?:too slow|timed out)|timed out|rpc failed|gnutls|ssl_error"
-    r"|temporary failure|no space left|disk quota exceeded|cannot allocate memory|input/output error",
+    r"|temporary failure|no space left|unable to write|disk quota exceeded|cannot allocate memory|input/output error",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
