@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from turnout.core.model import Outcome
 from turnout.core.ports import Delivery
 from turnout.core.run import Attempt, Run
+
+WELL = re.compile("succeeded|recovered")
+"""What a message says of a run that has ended well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def _messages(seen: Seen) -> Iterator[str]:
     for run in seen.runs:
         if count[run.id] != 1:
             yield f"run {run.id[:8]} has {count[run.id]} messages"
-        elif run.outcome is Outcome.SUCCESS and "succe" not in texts[run.id].lower():
+        elif run.outcome is Outcome.SUCCESS and not WELL.search(texts[run.id]):
             yield f"the message of run {run.id[:8]} does not say how it ended: {texts[run.id]}"
     for id in count.keys() - {run.id for run in seen.runs}:
         yield f"a message is about {id[:8]!r}, which is no run"

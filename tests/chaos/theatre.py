@@ -30,6 +30,8 @@ from turnout.wiring import Wiring
 
 STAGES = ("lint", "test", "build", "security", "deploy")
 DISK = 96 << 20
+TIMING = {"TURNOUT_LEASE": "30", "TURNOUT_HEARTBEAT": "5", "TURNOUT_SESSION_TIMEOUT": "10"}
+"""As it comes."""
 LATENCY = 0.15
 """Seconds that each piece waits at a proxy while it is slow."""
 
@@ -83,7 +85,7 @@ class Theatre:
             if self.disk:
                 self._small = stack.enter_context(SmallDisk(self.home / "state", DISK))
             arguments = ["--separate"] if self._shared else []
-            self.system = stack.enter_context(System(self.home, through, arguments))
+            self.system = stack.enter_context(System(self.home, TIMING | through, arguments))
             self.seen = Wiring(read_settings(self.system.environ | direct))
             stack.callback(self.seen.store.close)
             self._repositories()
