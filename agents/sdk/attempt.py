@@ -27,6 +27,7 @@ from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import USUAL_LIMITS, LocalWorkspace, cache_of, limits
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
+from agents.sdk.operator_paths import operator_paths
 from agents.sdk.readiness import Readiness
 from agents.sdk.registry import load
 from agents.sdk.stopping import Stopped, Stopping, Why
@@ -142,9 +143,10 @@ class Attempt:
             kept=kept,
             keep=self._channel.send,
             secrets=self._begin.secrets,
-            shown=(mirror.objects, *interpreter_roots()),
+            shown=(mirror.objects, *interpreter_roots(), *operator_paths()),
             disk=self._disk,
             prepared=self._ready.take,
+            earlier=self._begin.earlier,
         )
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()

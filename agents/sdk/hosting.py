@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import structlog
 
-from agents.sdk import answers
+from agents.sdk import answers, baselines
 from agents.sdk.attempt import UNWIND, folder_of
 from agents.sdk.channel import Begin, Done, GitCredential, Kept, Logged, Stop
 from agents.sdk.forkserver import Forked, ForkServer
 from agents.sdk.live import Live
 from agents.sdk.logs import PREFIX
-from turnout.core.artifact_keys import attempt_key
+from turnout.core.artifact_keys import FINDINGS_NAME, attempt_key
 from turnout.core.errors import PermanentError, TransientError, TurnoutError
 from turnout.core.messages import TaskFinished, TaskRequested
 from turnout.core.model import Outcome
@@ -66,6 +66,7 @@ class HostedAttempt:
         self._sequence = 0
         self._log_problem = ""
         self._kept_problems: dict[str, str] = {}
+        self._findings: bytes | None = None
         self._result: Result | None = None
         self._order: Stop | None = None
         self._kill_at: float | None = None
@@ -103,6 +104,7 @@ class HostedAttempt:
                 os.close(self._woken)
                 os.close(self._wake)
                 self._wake = -1
+        baselines.keep(self._host.artifacts, self.task, result, self._findings, self._log)
         result = self._with_problems(result)
         return answers.finished(self.task, self._host.worker, self._host.clock.now(), result)
 
@@ -143,6 +145,7 @@ class HostedAttempt:
             grace=host.grace,
             log_limit=host.log_limit,
             fetch_again=host.fetch_again,
+            earlier=baselines.read(host.artifacts, task, self._log),
         )
 
     def _follow(self, forked: Forked, begin: Begin) -> Literal["ended", "never began", "stays"]:
@@ -234,6 +237,8 @@ class HostedAttempt:
             try:
                 content = kept.path.read_bytes()
                 self._host.artifacts.put(kept.artifact.key, content, kept.artifact.media_type)
+                if kept.artifact.name == FINDINGS_NAME:
+                    self._findings = content
                 return
             except (TransientError, OSError) as error:
                 problem = error

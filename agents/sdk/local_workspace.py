@@ -91,6 +91,7 @@ class LocalWorkspace:
     shown: tuple[Path, ...] = ()
     prepared: Callable[[Sandbox, Limits], Prepared] = Prepared
     disk: disk.Disk | None = None
+    earlier: str | None = None
 
     def run(
         self,
@@ -148,6 +149,9 @@ class LocalWorkspace:
 
     def log(self, text: str) -> None:
         self.stream.line(text)
+
+    def earlier_findings(self) -> bytes | None:
+        return None if self.earlier is None else self.earlier.encode()
 
     def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
         parts = name.split("/")

@@ -5,6 +5,7 @@ Source: OASIS, Static Analysis Results Interchange Format (SARIF) Version 2.1.0,
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,15 +23,29 @@ SEVERITIES = ("critical", "high", "medium", "low", "note")
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "note": "note"}
 
 
+FINGERPRINT = "turnout/v1"
+"""The name of `fingerprint` in ``partialFingerprints``."""
+
+# What code scanning services sort vulnerabilities by, a CVSS score. Source: GitHub, "SARIF support for code scanning".
+_SCORES = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "note": "0.5"}
+
+
 @dataclass(frozen=True, slots=True)
 class ToolFindings:
-    """What one tool found. ``helps``: rule to the address of the page that explains it."""
+    """What one tool found. ``helps``: rule to the address of the page that explains it.
+
+    ``ignored``: what does not count, each with the reason. ``run``: the run's id, and ``compared``: whether its
+    findings were compared with earlier ones.
+    """
 
     tool: str
     version: str
     findings: tuple[Finding, ...] = ()
     home: str = ""
     helps: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[tuple[Finding, str], ...] = ()
+    run: str = ""
+    compared: bool = False
 
 
 def render(tools: Sequence[ToolFindings]) -> bytes:
@@ -40,20 +55,40 @@ def render(tools: Sequence[ToolFindings]) -> bytes:
 
 
 def _run(tool: ToolFindings) -> dict[str, Any]:
-    rules = sorted({finding.rule for finding in tool.findings})
+    every = (*tool.findings, *(each for each, _ in tool.ignored))
+    rules = sorted({finding.rule for finding in every})
+    scores = {finding.rule: _SCORES[finding.severity] for finding in reversed(ordered(every)) if finding.kind}
     index = {rule: number for number, rule in enumerate(rules)}
     driver: dict[str, Any] = {"name": tool.tool, "version": tool.version}
     if tool.home:
         driver["informationUri"] = tool.home
     driver["rules"] = [
-        {"id": rule} | ({"helpUri": tool.helps[rule]} if tool.helps.get(rule) else {}) for rule in rules
+        {"id": rule}
+        | ({"helpUri": tool.helps[rule]} if tool.helps.get(rule) else {})
+        | (
+            {"properties": {"security-severity": scores[rule], "tags": ["security"]}}
+            if rule in scores
+            else {}
+        )
+        for rule in rules
     ]
+    ignored = {id(each): reason for each, reason in tool.ignored}
+    results = []
+    for each in ordered(every):
+        reason = ignored.get(id(each))
+        suppressed = (
+            {} if reason is None else {"suppressions": [{"kind": "external", "justification": reason}]}
+        )
+        results.append(_result(each, index[each.rule]) | suppressed)
+    details: dict[str, Any] = {"automationDetails": {"id": tool.run}} if tool.run else {}
+    if tool.compared:
+        details["properties"] = {"compared": True}
     return {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the repository."}}},
-        "results": [_result(each, index[each.rule]) for each in ordered(tool.findings)],
-    }
+        "results": results,
+    } | details
 
 
 def _result(finding: Finding, index: int) -> dict[str, Any]:
@@ -64,13 +99,28 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "message": {"text": finding.message},
         "properties": {"severity": finding.severity},
     }
-    if finding.path:
+    if finding.kind:
+        about = {name: getattr(finding, name) for name in ("kind", "package", "installed", "fixed", "source")}
+        result["properties"] |= {name: value for name, value in about.items() if value}
+        result["partialFingerprints"] = {FINGERPRINT: fingerprint(finding)}
+    if finding.new is not None:
+        result["baselineState"] = "new" if finding.new else "unchanged"
+    if finding.source:  # a path in an image is none in the repository
+        name = f"{finding.source}:{finding.path}" if finding.path else finding.source
+        result["locations"] = [{"logicalLocations": [{"fullyQualifiedName": name}]}]
+    elif finding.path:
         place: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.path), "uriBaseId": "SRCROOT"}}
         if finding.line > 0:
             column = {"startColumn": finding.column} if finding.column > 0 else {}
             place["region"] = {"startLine": finding.line, **column}
         result["locations"] = [{"physicalLocation": place}]
     return result
+
+
+def fingerprint(finding: Finding) -> str:
+    """By which a security finding is known again, wherever its line has gone and whichever version its package has."""
+    parts = (finding.kind, finding.rule, finding.package, finding.source, finding.path)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:

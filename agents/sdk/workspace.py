@@ -77,6 +77,10 @@ class Workspace(Protocol):
         """A line of the agent's own in the attempt's log."""
         ...
 
+    def earlier_findings(self) -> bytes | None:
+        """The base branch's last report (``security.sarif``) that this task's is compared with, None: there is none."""
+        ...
+
     def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
         """Keep a file of this attempt; ``name`` is a relative path like ``junit.xml``."""
         ...

@@ -16,6 +16,7 @@ from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import LocalWorkspace
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
+from agents.sdk.operator_paths import operator_paths
 from agents.sdk.stopping import Stopping
 from agents.sdk.workspace import AgentError, ToolRun
 from turnout.core.messages import Checkout, TaskRequested
@@ -35,6 +36,7 @@ class PlainWorkspace:
             each.mkdir(parents=True, exist_ok=True)
         self.lines: list[str] = []
         self.kept: dict[str, bytes] = {}
+        self.earlier: bytes | None = None
         self.ran: list[tuple[str, ...]] = []
 
     @property
@@ -87,6 +89,9 @@ class PlainWorkspace:
 
     def log(self, text: str) -> None:
         self.lines.append(text)
+
+    def earlier_findings(self) -> bytes | None:
+        return self.earlier
 
     def artifact(self, name: str, content: bytes, media_type: str = "application/octet-stream") -> Artifact:
         self.kept[name] = content
@@ -156,7 +161,7 @@ def sandboxed(
         masker=masker,
         kept=places[3],
         keep=lambda kept: artifacts.update({kept.artifact.name: kept.path}),
-        shown=interpreter_roots(),
+        shown=(*interpreter_roots(), *operator_paths()),
     )
     workspace.lines, workspace.artifacts = lines, artifacts
     return workspace

@@ -148,13 +148,23 @@ class Checkout(Value):
     tag: str = ""
 
 
+class Baseline(Value):
+    """Where the last report of findings on ``branch`` is kept: its artifact ``key``. ``keeps``: this task's report
+    takes its place."""
+
+    key: str
+    branch: str
+    keeps: bool = False
+
+
 class TaskRequested(Message):
     """One attempt, handed to an agent.
 
     ``upstream``: outputs of the stages this one needs, by stage. ``previous_failed``: the cases that failed
     in the attempt before this one, ``previous_tests``: its counts, without the cases. ``timeout`` and ``heartbeat``
     (how often one is expected) in seconds.
-    ``secrets`` are names; their values never travel over the bus.
+    ``secrets`` are names; their values never travel over the bus. ``baseline``: what findings are compared with, None:
+    with nothing.
     """
 
     type: ClassVar[str] = "turnout.task.requested"
@@ -181,6 +191,7 @@ class TaskRequested(Message):
     resources: Resources = Resources()
     network: bool = False
     trusted: bool = True
+    baseline: Baseline | None = None
 
 
 class CancelTask(Message):

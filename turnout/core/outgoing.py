@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from turnout.core import events as e
 from turnout.core import messages as m
+from turnout.core.artifact_keys import baseline_key
 from turnout.core.ids import message_id
+from turnout.core.model import ChangeKind
 from turnout.core.plan import PlannedStage
 from turnout.core.result import FailedCase, Tests
 from turnout.core.run import Attempt, Run, Task
@@ -16,6 +18,9 @@ from turnout.core.topics import AGENT_REPORT, agent_topic
 SOURCE = "/turnout/orchestrator"
 FINISHED = "finished"
 """The last fact of every run."""
+
+COMPARING_AGENTS = frozenset({"security"})
+"""Agents that say what is new since the last report on the base branch."""
 
 Sign = Callable[[str], str]
 """The token of an attempt id."""
@@ -143,7 +148,18 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         resources=planned.resources,
         network=planned.network,
         trusted=not change.fork,
+        baseline=_baseline(run, task.id) if planned.agent in COMPARING_AGENTS else None,
     )
+
+
+def _baseline(run: Run, task: str) -> m.Baseline | None:
+    """The last report on the branch that the change goes to; only a commit that is on the branch takes its place."""
+    change = run.change
+    branch = change.base_branch or change.branch
+    if not branch:
+        return None
+    keeps = change.kind is not ChangeKind.PULL_REQUEST and not change.fork and not change.dirty
+    return m.Baseline(key=baseline_key(run.project, branch, task), branch=branch, keeps=keeps)
 
 
 def _upstream(run: Run, planned: PlannedStage) -> dict[str, dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from turnout.core.model import Outcome, Value
@@ -11,7 +13,12 @@ MAX_NAMED = 50
 
 
 class Finding(Value):
-    """``severity``: ``critical``, ``high``, ``medium``, ``low`` or ``note``. ``line`` counts from 1, 0: none."""
+    """``severity``: ``critical``, ``high``, ``medium``, ``low`` or ``note``. ``line`` counts from 1, 0: none.
+
+    Of a security finding, ``rule`` is the vulnerability's or the check's id, and ``message`` its title. ``installed``
+    and ``fixed`` are versions of ``package``; ``fixed`` is empty where there is no fix. ``source``: where ``path`` is,
+    empty: the repository. ``new``: whether the base branch's last report lacks it, None: not compared.
+    """
 
     rule: str
     severity: str
@@ -19,13 +26,28 @@ class Finding(Value):
     path: str = ""
     line: int = 0
     column: int = 0
+    kind: Literal["", "vulnerability", "secret", "misconfiguration"] = ""
+    package: str = ""
+    installed: str = ""
+    fixed: str = ""
+    url: str = ""
+    source: Literal["", "image"] = ""
+    new: bool | None = None
 
 
 class Findings(Value):
-    """``counts``: severity to number. ``named``: the worst first, at most `MAX_NAMED`."""
+    """``counts``: severity to number. ``named``: the worst first, at most `MAX_NAMED`.
+
+    ``new``: the same counts of what is new since the report of ``compared_with``, None: there was none to compare with.
+    ``ignored``: how many do not count. ``remarks``: what people should know of the scan, one line each.
+    """
 
     counts: dict[str, int] = Field(default_factory=dict)
     named: tuple[Finding, ...] = ()
+    new: dict[str, int] | None = None
+    compared_with: str = ""
+    ignored: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 class FailedCase(Value):
