@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from turnout.core import messages as m
 from turnout.core.change import Change
@@ -14,6 +15,13 @@ from turnout.core.planner import plan
 from turnout.core.ports import Source
 from turnout.orchestration import Planned
 
+MOST = 128
+"""Pipeline files that a process remembers, and parsed ones."""
+FULL = (40, 64)
+"""Digits of a commit id; anything shorter may come to mean another commit."""
+
+V = TypeVar("V")
+
 
 class Projects(Protocol):
     def find(self, repository: str) -> ProjectConfig | None:
@@ -21,13 +29,44 @@ class Projects(Protocol):
         ...
 
 
+class Known(Generic[V]):
+    """What never changes once it is known, the least recently used forgotten first. Threads may share it."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, V] = OrderedDict()
+
+    def find(self, key: Hashable) -> V | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self.keep(key, found)
+        return found
+
+    def keep(self, key: Hashable, value: V) -> V:
+        self._kept.pop(key, None)
+        self._kept[key] = value
+        while len(self._kept) > self._most:
+            try:
+                self._kept.popitem(last=False)
+            except KeyError:
+                break  # other threads have made room
+        return value
+
+
 @dataclass(frozen=True)
 class RepositoryPlanner:
-    """Reads files through `Source`; ``parse`` is text and file name to config (Raises: InvalidConfig)."""
+    """Reads files through `Source`; ``parse`` is text and file name to config (Raises: InvalidConfig).
+
+    A file of a commit is read once, and a text is parsed once for a project as it is: neither ever changes.
+    """
 
     projects: Projects
     source: Source
     parse: Callable[[str, str, ProjectConfig], PipelineConfig]
+    _read_before: Known[tuple[str, str]] = field(default_factory=Known, init=False, compare=False)
+    _parsed_before: Known[tuple[ProjectConfig, PipelineConfig]] = field(
+        default_factory=Known, init=False, compare=False
+    )
 
     def __call__(self, request: m.RunRequested) -> Planned:
         """Raises: TransientError (the remote is away), InvalidConfig (the file), NotFound (nobody serves it)."""
@@ -40,19 +79,30 @@ class RepositoryPlanner:
         change = located(change, project)
         wanted = (request.pipeline_file,) if request.pipeline_file else project.pipeline_files
         name, text = self._read(change, wanted)
-        config = self.parse(text, name, project)
+        config = self._parsed(text, name, project)
         if change.paths is None and needs_paths(config):
             change = change.with_(paths=self.source.changed_paths(change))
         return Planned(project.repository, plan(config, project, change), change)
 
+    def _parsed(self, text: str, name: str, project: ProjectConfig) -> PipelineConfig:
+        known = self._parsed_before.find((name, text))
+        if known is not None and known[0] == project:
+            return known[1]
+        return self._parsed_before.keep((name, text), (project, self.parse(text, name, project)))[1]
+
     def _read(self, change: Change, names: Sequence[str]) -> tuple[str, str]:
+        sha = change.config_sha or change.sha
+        place = (change.clone_url, sha, *names)
+        known = self._read_before.find(place)
+        if known is not None:
+            return known
         for name in names:
             text = self.source.read(change, name)
             if text is not None:
-                return name, text
-        sha = (change.config_sha or change.sha)[:12]
+                found = (name, text)
+                return self._read_before.keep(place, found) if len(sha) in FULL else found
         raise InvalidConfig(
-            [Problem(names[0], 0, 0, "", f"there is no such file at {sha}", f"add {' or '.join(names)}")]
+            [Problem(names[0], 0, 0, "", f"there is no such file at {sha[:12]}", f"add {' or '.join(names)}")]
         )
 
 
