@@ -87,12 +87,12 @@ class SimBus(MemoryBus):
 class _Member(MemoryConsumer):
     """Can forget that it has read something."""
 
-    def read_to(self) -> dict[Partition, int]:
-        return dict(self._positions)
-
-    def seek(self, positions: dict[Partition, int]) -> None:
-        for partition in self._positions.keys() & positions.keys():
-            self._positions[partition] = positions[partition]
+    def unread(self, batch: Sequence[Received]) -> None:
+        """These have not been seen by anybody."""
+        for each in reversed(batch):
+            partition = (each.record.topic, each.partition)
+            if partition in self._positions:
+                self._positions[partition] = each.offset
 
 
 class SimConsumer:
@@ -141,14 +141,13 @@ class SimConsumer:
     def _take(self, count: int) -> Sequence[Received]:
         """Asks what can go wrong only where there is something to be lost."""
         inner = self.inner
-        before = inner.read_to()
         batch = inner.poll(0, count)
         if not batch:
             return batch
         try:
             return self.wire.call("bus", "poll", POLL, lambda: batch)
         except TransientError:
-            inner.seek(before)
+            inner.unread(batch)
             raise
 
     def commit(self, positions: Sequence[Position]) -> None:

@@ -280,7 +280,7 @@ DRAIN = 4.0
 def resident(
     host: Host, bus: ProcessBus, spool: HomeSpool, kinds: Collection[str], slots: int, stopped: Event
 ) -> None:
-    """The main task of a worker's process, until it dies or is ``stopped``: `ResidentAgents.run`."""
+    """The main task of a worker's process, until it dies, is ``stopped``, or can't go on: `ResidentAgents.run`."""
     producer = bus.producer()
     sent = spool.start()
     orphans.speak_for_orphans(host.claims, cast(Any, host.home), host.clock, spool, set(sent))
@@ -307,9 +307,6 @@ def resident(
         attempt.stop("lost", "the worker that ran it was stopped")
     worker.join(20.0)
     spool.close()
-    for each in loops:
-        if each.failure is not None:
-            raise each.failure
 
 
 class Jobs:
