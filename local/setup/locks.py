@@ -92,6 +92,7 @@ def requirement_problems(lock: Path) -> list[str]:
 
 
 def npm_problems(lock: Path) -> list[str]:
+    """A package that another one brings in its own archive is held by the hash of that one."""
     content: dict[str, Any] = json.loads(lock.read_text("utf-8"))
     packages = content.get("packages")
     if not isinstance(packages, dict):
@@ -104,7 +105,8 @@ def npm_problems(lock: Path) -> list[str]:
             continue  # the project itself, or a folder of it
         if not package.get("version"):
             problems.append(f"{lock}: {place} has no version")
-        if not _INTEGRITY.match(str(package.get("integrity", ""))):
+        bundled = package.get("inBundle") and place.rpartition("/node_modules/")[0] in packages
+        if not bundled and not _INTEGRITY.match(str(package.get("integrity", ""))):
             problems.append(f"{lock}: {place} has no integrity hash")
         if str(package.get("resolved", "")).startswith(("git", "http:")):
             problems.append(f"{lock}: {place} comes from {package['resolved'].partition('/')[0]}")

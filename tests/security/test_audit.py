@@ -67,6 +67,7 @@ def test_a_wanted_distribution_that_is_not_locked_is_found(tmp_path: Path) -> No
 def test_a_lock_of_npm_has_the_integrity_of_everything(tmp_path: Path) -> None:
     good = {"version": "1.0.0", "integrity": "sha512-" + "A" * 86 + "=="}
     packages = {"": {"name": "us"}, "node_modules/good": good, "node_modules/ours": {"link": True}}
+    packages["node_modules/good/node_modules/within"] = {"version": "1.0.0", "inBundle": True}
     lock = tmp_path / "package-lock.json"
     lock.write_text(json.dumps({"lockfileVersion": 3, "packages": packages}))
     assert npm_problems(lock) == []
@@ -75,6 +76,7 @@ def test_a_lock_of_npm_has_the_integrity_of_everything(tmp_path: Path) -> None:
         "node_modules/weak": {"version": "1.0.0", "integrity": "sha1-abc="},
         "node_modules/git": good | {"resolved": "git+ssh://git@example.org/x.git"},
         "node_modules/a/node_modules/loose": {"integrity": good["integrity"]},
+        "node_modules/alone": {"version": "1.0.0", "inBundle": True},
     }
     lock.write_text(json.dumps({"lockfileVersion": 3, "packages": packages | bad}))
     assert [problem.partition(": ")[2] for problem in npm_problems(lock)] == [
@@ -82,6 +84,7 @@ def test_a_lock_of_npm_has_the_integrity_of_everything(tmp_path: Path) -> None:
         "node_modules/weak has no integrity hash",
         "node_modules/git comes from git+ssh:",
         "node_modules/a/node_modules/loose has no version",
+        "node_modules/alone has no integrity hash",
     ]
     lock.write_text(json.dumps({"lockfileVersion": 1, "dependencies": {}}))
     assert "lockfileVersion 1 has no hashes" in npm_problems(lock)[0]
