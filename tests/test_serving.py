@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from functions_framework import create_app
 from werkzeug.test import Client
 
 from turnout import wiring
+from turnout.core.policy import gateway_token
 from turnout.serving import served
 from turnout.stack.layout import FUNCTIONS, source_of
 from turnout.webhook import sign
@@ -117,6 +119,10 @@ def called(function: FlaskClient, name: str) -> Any:
         return function.post(
             "/", data=body, headers={"x-github-event": "ping", "x-github-delivery": "d"} | signature
         )
+    if name == "gateway":
+        token = gateway_token(b"k", "a1", datetime.now(UTC) + timedelta(hours=1))
+        shown = {"authorization": f"Bearer {token}", "turnout-session": "s" * 32}
+        return function.get("/attempts/a1/task", headers=shown)
     data = {"run": "r1", "version": 1, "fact": "started", "project": "p"}
     if name == "orchestrator":
         kind, data = "turnout.run.cancel", {"run": "r1", "by": "ada"}
@@ -128,6 +134,9 @@ def called(function: FlaskClient, name: str) -> Any:
     return function.post("/", json=data, headers=CE | {"ce-type": kind})
 
 
+FOR_OTHERS = ("webhook", "gateway")
+"""Functions that are there for others, each with a lock of its own."""
+KEYS = {"TURNOUT_WEBHOOK_SECRET": "k", "TURNOUT_SERVER_KEY": "k"}
 WITH_A_STORE = [name for name in FUNCTIONS if name != "launcher"]
 
 
@@ -141,15 +150,15 @@ WITH_A_STORE = [name for name in FUNCTIONS if name != "launcher"]
 def test_with_wrong_settings_everything_waits_until_they_are_mended(
     monkeypatch: pytest.MonkeyPatch, name: str, variable: str, value: str
 ) -> None:
-    answer = called(client(name, monkeypatch, TURNOUT_WEBHOOK_SECRET="k", **{variable: value}), name)
+    answer = called(client(name, monkeypatch, **KEYS, **{variable: value}), name)
     assert answer.status_code == 503
     assert "hunter2" not in answer.text
-    assert (variable in answer.text) == (name != "webhook"), "the world need not know our settings"
+    assert (variable in answer.text) == (name not in FOR_OTHERS), "the world need not know our settings"
 
 
 @pytest.mark.parametrize("name", WITH_A_STORE)
 def test_before_the_store_has_its_tables_everything_waits(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    answer = called(client(name, monkeypatch, TURNOUT_WEBHOOK_SECRET="k"), name)
+    answer = called(client(name, monkeypatch, **KEYS), name)
     assert answer.status_code == 503
     wiring.wiring().store.close()
 

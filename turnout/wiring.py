@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from turnout.adapters.store.sql_store import SqlStore
     from turnout.commanding import Commands
     from turnout.core.ports import Bus, Producer
+    from turnout.gateway import Gateway, Passes
     from turnout.launching import JobRuntime, Launcher
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
@@ -147,11 +148,48 @@ class Wiring:
     def _runtime(self, runtime: Runtime) -> JobRuntime:
         match runtime:
             case Runtime.PROCESS:
+                if self.settings.launcher_via == "gateway":
+                    from agents.sdk.environment import inherited
+                    from turnout.runtimes.process_gateway import GatewayProcessRuntime
+
+                    held = {"TURNOUT_SANDBOX": self.settings.sandbox}
+                    return GatewayProcessRuntime(self.settings.home, self.passes, environ=inherited() | held)
                 from turnout.runtimes.process import ProcessRuntime
 
                 return ProcessRuntime(self.settings.home, self.claims, sandbox=self.settings.sandbox)
             case _:
                 raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
+
+    @cached_property
+    def passes(self) -> Passes:
+        """What jobs are launched with. Raises: InvalidSettings where nothing says where the gateway is."""
+        from turnout.gateway import Passes
+
+        if not self.settings.gateway_url:
+            raise InvalidSettings(
+                "TURNOUT_GATEWAY_URL: missing", "set it to where launched jobs reach the gateway"
+            )
+        return Passes(self.settings.gateway_url, self.settings.key(), self.clock, self.settings.timing)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        from turnout.gateway import Gateway, Limits
+
+        s = self.settings
+        return Gateway(
+            store=self.store,
+            producer=self.producer,
+            artifacts=self.artifacts,
+            secrets=self.secrets,
+            clock=self.clock,
+            key=s.key(),
+            limits=Limits(
+                log=s.gateway_log,
+                log_rate=s.gateway_log_rate,
+                artifact=s.gateway_artifact,
+                artifacts=s.gateway_artifacts,
+            ),
+        )
 
     @cached_property
     def reporter(self) -> Reporter:

@@ -1,7 +1,9 @@
-"""One attempt in a worker of its own, which ends with it: what the process runtime launches.
+"""One attempt in a worker of its own, which ends with it: what a runtime launches.
 
 ``python -m agents.sdk.job TASK_FILE PARTS SANDBOX``; ``PARTS`` is the ``module:function`` that gives `resident.Parts`,
 so that nothing here knows which bus or which store is behind them.
+
+``python -m agents.sdk.job`` alone: everything goes through the gateway (`agents.sdk.remote_job`).
 """
 
 from __future__ import annotations
@@ -37,8 +39,19 @@ Answer = TypeVar("Answer")
 _log = structlog.get_logger()
 
 
-def run(task: TaskRequested, parts: Parts, *, sandbox: str = "auto") -> bool:
-    """Run it, unless it runs or ran already: then False. Raises: TransientError when nothing was started."""
+def run(
+    task: TaskRequested,
+    parts: Parts,
+    *,
+    sandbox: str = "auto",
+    spooled: Path | None = None,
+    afterwards: float = AFTERWARDS,
+) -> bool:
+    """Run it, unless it runs or ran already: then False. Raises: TransientError when nothing was started.
+
+    ``spooled``: where a result waits for the bus, by default with those of this home. ``afterwards``: seconds that it
+    waits in this process.
+    """
     found = registry.find([task.agent]) if parts.agents is None else parts.agents
     forks = ForkServer(sorted(found.values()), sandbox)
     forks.start()
@@ -50,7 +63,7 @@ def run(task: TaskRequested, parts: Parts, *, sandbox: str = "auto") -> bool:
             return False
         producer = parts.bus.producer()
         live = Live(producer)
-        spool = Spool(parts.home / "spool", producer, parts.claims.finished)
+        spool = Spool(spooled or parts.home / "spool", producer, parts.claims.finished)
         left = set(spool.start())
         speak_for_orphans(parts.claims, parts.home, parts.clock, spool, left)
         if parts.claims.cancelled(task.attempt):
@@ -71,9 +84,9 @@ def run(task: TaskRequested, parts: Parts, *, sandbox: str = "auto") -> bool:
             credential=parts.credential,
         )
         held_in = environment.sandbox(sandbox).describe()
-        leave_note(parts.home, worker, task)
         began = answers.started(task, worker, parts.clock.now(), held_in)
         _patiently(lambda: producer.publish([began]))
+        leave_note(parts.home, worker, task)
         parts.claims.running(task.attempt)
         attempt = host.begin(task)
         signal.signal(signal.SIGTERM, lambda *_: attempt.stop("lost", "its job was ended"))
@@ -85,7 +98,7 @@ def run(task: TaskRequested, parts: Parts, *, sandbox: str = "auto") -> bool:
         raise
     finally:
         if spool is not None:
-            spool.close(AFTERWARDS)
+            spool.close(afterwards)
         if live is not None:
             live.close()
         forks.close()
@@ -109,6 +122,10 @@ def _patiently(ask: Callable[[], Answer]) -> Answer:
 
 def main(arguments: list[str]) -> int:
     """0: it ran (whatever its outcome), or somebody else runs it. 1: nothing was started."""
+    if not arguments:
+        from agents.sdk.remote_job import main as through_the_gateway
+
+        return through_the_gateway()
     path, place, sandbox = Path(arguments[0]), arguments[1], arguments[2]
     try:
         task = TaskRequested.model_validate_json(path.read_bytes())

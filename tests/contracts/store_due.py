@@ -36,6 +36,17 @@ class DueContract:
         story.tell(attempt_finished("one"))
         assert store.attempts(story.id) == []
 
+    def test_the_run_of_an_attempt_is_known_also_after_its_end(self, store: Store) -> None:
+        story = Story(store)
+        assert store.run_of(attempt_of("one")) == ""
+        story.begin()
+        story.launch()
+        assert store.run_of(attempt_of("one")) == story.id
+        story.start(at(32))
+        story.tell(attempt_finished("one"))
+        assert store.run_of(attempt_of("one")) == story.id
+        assert store.run_of("nobody") == ""
+
     def test_a_heartbeat_extends_the_lease_of_a_running_attempt_and_never_shortens_it(
         self, store: Store
     ) -> None:

@@ -36,6 +36,7 @@ NEEDED = {
     "launcher": (),
     "reporter": ("sqlalchemy",),
     "sweeper": ("sqlalchemy", "yaml"),
+    "gateway": ("sqlalchemy", "yaml"),
 }
 """Of those, what its first request may load."""
 PROGRAM = """

@@ -77,7 +77,9 @@ def test_agents_are_stopped_first_and_functions_last(settings: Settings) -> None
 
 def test_ports_of_separate_functions_follow_each_other(settings: Settings) -> None:
     _, urls = up._separate(settings, Options(port=9000))
-    assert [url.rsplit(":", 1)[1] for url in urls.values()] == ["9000", "9001", "9002", "9003", "9004"]
+    assert [url.rsplit(":", 1)[1] for url in urls.values()] == [
+        f"900{number}" for number in range(len(FUNCTIONS))
+    ]
 
 
 def test_where_the_store_is_shown_its_password_is_not() -> None:

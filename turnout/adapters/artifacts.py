@@ -6,7 +6,7 @@ import errno
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from turnout.core.errors import NotFound, PermanentError, TransientError, TurnoutError
@@ -43,6 +43,57 @@ class FileArtifacts:
         except OSError as error:
             raise _said(key, error) from error
         return StoredArtifact(key, len(content), hashlib.sha256(content).hexdigest())
+
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:  # noqa: ARG002 - the port's
+        """None: a folder has no address."""
+        return None
+
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        size: int,
+        sha256: str,
+        media_type: str,  # noqa: ARG002 - the port's
+    ) -> StoredArtifact:
+        path = self._path(key)
+        incoming = self._root / _INCOMING / f"{os.getpid()}-{next(_serial)}"
+        digest, received = hashlib.sha256(), 0
+        try:
+            incoming.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                with incoming.open("xb") as file:
+                    for chunk in chunks:
+                        received += len(chunk)
+                        if received > size:
+                            break
+                        digest.update(chunk)
+                        file.write(chunk)
+                if received != size or digest.hexdigest() != sha256.lower():
+                    raise PermanentError(
+                        f"artifact {key}: what came is not what was announced ({size} bytes, sha256 {sha256})",
+                        "send it whole",
+                    )
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                incoming.replace(path)
+            finally:
+                incoming.unlink(missing_ok=True)
+        except OSError as error:
+            raise _said(key, error) from error
+        return StoredArtifact(key, size, digest.hexdigest())
+
+    def size(self, key: str) -> int:
+        try:
+            return self._path(key).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            raise _said(key, error) from error
+
+    def usage(self, prefix: str) -> tuple[int, int]:
+        sizes = [self.size(key) for key in self.list(prefix)]
+        return len(sizes), sum(sizes)
 
     def append(self, key: str, content: bytes) -> None:
         path = self._path(key)

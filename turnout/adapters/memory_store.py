@@ -196,6 +196,11 @@ class MemoryStore:
                 self._attempt_row(each) for each in sorted(mine, key=lambda each: (each.launched_at, each.id))
             ]
 
+    def run_of(self, attempt: str) -> str:
+        with self._lock:
+            known = self._attempts.get(attempt)
+            return known.run if known else ""
+
     # --- the webhook's ledger ---------------------------------------------------------------------
 
     def receive(self, delivery: Delivery) -> Delivery:

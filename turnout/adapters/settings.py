@@ -85,6 +85,25 @@ class Settings(Value):
         "auto", description="bubblewrap: if there, must be, or not"
     )
     launcher_runtimes: str = Field("", description="runtimes that the launcher starts, separated by commas")
+    launcher_via: Literal["direct", "gateway"] = Field(
+        "direct",
+        description="jobs of the process runtime speak to bus and store themselves, or to the gateway alone",
+    )
+    gateway_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="where launched jobs reach the gateway; empty: `turnout up` takes its own",
+    )
+    gateway_artifact: int = Field(
+        200_000_000, gt=0, description="bytes of one artifact that a launched job may upload"
+    )
+    gateway_artifacts: int = Field(
+        1_000_000_000, gt=0, description="bytes of all artifacts of one launched attempt together"
+    )
+    gateway_log: int = Field(64_000_000, gt=0, description="bytes of log of one launched attempt")
+    gateway_log_rate: int = Field(
+        4_000_000, gt=0, description="bytes of log that a launched attempt may send in a second, on average"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least level that is logged"
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
+from turnout.core.events import Timing
 from turnout.core.model import Outcome
 from turnout.core.plan import PlannedStage
 from turnout.core.result import Result
@@ -17,6 +21,7 @@ MAX_BACKOFF = 6 * 3600.0
 LOST_BACKOFF = 5.0
 """Seconds before the second retry of a lost attempt; the first is immediate."""
 
+_PASS = re.compile(r"v1\.([1-9][0-9]{0,11})\.[0-9a-f]{64}", re.ASCII)
 _WORST_FIRST = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.FAILURE, Outcome.CANCELLED)
 
 
@@ -88,3 +93,48 @@ def attempt_token(key: bytes, attempt: str) -> str:
 
 def verify_token(key: bytes, attempt: str, token: str) -> bool:
     return hmac.compare_digest(attempt_token(key, attempt).encode(), token.encode())
+
+
+# --- the pass of a launched job ------------------------------------------------------------------
+
+SETTLING = 600.0
+"""Seconds that a launched job gets after all its limits for the end of its log, its artifacts and its result."""
+
+
+def pass_expiry(timing: Timing, timeout: float, issued: datetime) -> datetime:
+    """When a job that is launched now has no business at the gateway any more, whatever has happened meanwhile.
+
+    ``timeout``: the attempt's own limit, in seconds.
+    """
+    limits = timing.launch + timing.lease + timeout + timing.timeout_grace + timing.cancel_grace
+    return issued + timedelta(seconds=math.ceil(limits + SETTLING))
+
+
+def gateway_token(key: bytes, attempt: str, expires: datetime) -> str:
+    """``v1.<expiry>.<mac>``: opens the gateway for one attempt, up to ``expires`` (whole seconds since the epoch).
+
+    It is no `attempt_token`: whoever has it can say nothing on the topics.
+    """
+    until = math.floor(expires.timestamp())
+    return f"v1.{until}.{_pass_mac(key, attempt, until)}"
+
+
+def check_gateway_token(
+    key: bytes, attempt: str, token: str, now: datetime
+) -> Literal["valid", "expired", "forged"]:
+    """``forged``: also one that was issued for another attempt."""
+    until = gateway_token_expiry(token)
+    expected = f"v1.{until}.{_pass_mac(key, attempt, until or 0)}"
+    if until is None or not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
+        return "forged"
+    return "valid" if now.timestamp() < until else "expired"
+
+
+def gateway_token_expiry(token: str) -> int | None:
+    """Seconds since the epoch, as the token says; None: it is no such token."""
+    found = _PASS.fullmatch(token)
+    return int(found[1]) if found else None
+
+
+def _pass_mac(key: bytes, attempt: str, until: int) -> str:
+    return hmac.new(key, f"gateway\x1f{attempt}\x1f{until}".encode(), hashlib.sha256).hexdigest()

@@ -6,7 +6,7 @@ nothing else leaves an adapter on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
@@ -284,6 +284,10 @@ class Store(Protocol):
 
     def attempts(self, run: str) -> Sequence[AttemptRow]: ...
 
+    def run_of(self, attempt: str) -> str:
+        """The run that an attempt belongs to, also after it has ended; empty: there is no such attempt."""
+        ...
+
     # the webhook's ledger
     def receive(self, delivery: Delivery) -> Delivery:
         """Insert, or return what is there already for ``(source, id)``."""
@@ -357,6 +361,31 @@ class Artifacts(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[str]: ...
+
+
+class Uploads(Artifacts, Protocol):
+    """Artifacts that come from elsewhere, of somebody who is not trusted with the store."""
+
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:
+        """Where exactly this content may be put within minutes, by HTTP PUT; None: this store offers no such address.
+
+        ``sha256`` in hex.
+        """
+        ...
+
+    def put_stream(
+        self, key: str, chunks: Iterable[bytes], *, size: int, sha256: str, media_type: str
+    ) -> StoredArtifact:
+        """Kept whole or not at all. Raises: PermanentError when the content is not what it was said to be."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes; 0: there is none."""
+        ...
+
+    def usage(self, prefix: str) -> tuple[int, int]:
+        """How many there are below ``prefix`` (a folder, with its ``/``), and their bytes."""
+        ...
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from turnout.core.errors import TransientError
@@ -23,6 +23,21 @@ _PROGRAM = (
     f"from {JOB} import main; sys.exit(main(sys.argv[2:]))"
 )
 _LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` and `agents` are imported from
+
+
+def spawn(arguments: Sequence[str], environ: Mapping[str, str], said: Path) -> int:
+    """The process id of a new job, which outlives us and writes to ``said``. Raises: OSError."""
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", _PROGRAM, str(_LIBRARY), *arguments],
+        environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(said), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 class ProcessRuntime:
@@ -82,18 +97,8 @@ class ProcessRuntime:
         return path
 
     def _start(self, path: Path) -> None:
-        said = str(path.with_suffix(".log"))
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-c", _PROGRAM, str(_LIBRARY), str(path), self._parts, self._sandbox],
-            os.environ if self._environ is None else self._environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,  # it outlives the launcher
-        )
+        environ = os.environ if self._environ is None else self._environ
+        pid = spawn([str(path), self._parts, self._sandbox], environ, path.with_suffix(".log"))
         with self._lock:
             self._started.add(pid)
 

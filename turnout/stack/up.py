@@ -69,7 +69,10 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     if Runtime.PROCESS in settings.runtimes:
         options = replace(options, agents=())  # the launcher starts what would be resident
     made, urls = (_separate if options.separate else _together)(settings, options)
-    door = {"TURNOUT_FUNCTION_TOKEN": settings.door_key()}
+    door = {
+        "TURNOUT_FUNCTION_TOKEN": settings.door_key(),
+        "TURNOUT_GATEWAY_URL": settings.gateway_url or urls["gateway"],
+    }
     made = [
         each if each.name.startswith("agent") else replace(each, env={**each.env, **door}) for each in made
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select, text
 
 from turnout.adapters.store.instants import instant, micros
-from turnout.adapters.store.link import Link, Statement, listed
+from turnout.adapters.store.link import Link, Statement, listed, scalar
 from turnout.adapters.store.tables import attempts
 from turnout.core.ports import AttemptRow
 
@@ -24,6 +24,7 @@ _ROW = select(
     attempts.c.launch_deadline,
 ).where(attempts.c.finished_at.is_(None))
 _LEASES = Statement("SELECT id, lease_until FROM attempts WHERE lease_until IS NOT NULL AND id IN :attempts")
+_RUN_OF = Statement("SELECT run FROM attempts WHERE id = :attempt")
 _HEARTBEAT = Statement(
     "UPDATE attempts SET lease_until = :until WHERE id = :attempt AND status = 'started' AND finished_at IS NULL"
     " AND (lease_until IS NULL OR lease_until < :until)"
@@ -58,6 +59,12 @@ def launched_before(connection: Connection, before: datetime, limit: int) -> lis
 
 def heartbeat(link: Link, attempt: str, until: datetime) -> None:
     link.send(_HEARTBEAT, {"attempt": attempt, "until": micros(until)})
+
+
+def run_of(link: Link, attempt: str) -> str:
+    """Empty: there is no such attempt."""
+    found = scalar(link, _RUN_OF, attempt=attempt)
+    return str(found) if found is not None else ""
 
 
 def leases(link: Link, wanted: Collection[str]) -> dict[str, datetime]:

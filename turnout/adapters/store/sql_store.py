@@ -145,6 +145,10 @@ class SqlStore:
         with self.database.read() as connection:
             return attempts.of_run(connection, run)
 
+    def run_of(self, attempt: str) -> str:
+        with self.database.look() as link:
+            return attempts.run_of(link, attempt)
+
     # --- the webhook's ledger ---------------------------------------------------------------------
 
     def receive(self, delivery: Delivery) -> Delivery:
