@@ -105,7 +105,8 @@ def npm_problems(lock: Path) -> list[str]:
             continue  # the project itself, or a folder of it
         if not package.get("version"):
             problems.append(f"{lock}: {place} has no version")
-        bundled = package.get("inBundle") and place.rpartition("/node_modules/")[0] in packages
+        parent = place.rpartition("/node_modules/")[0]
+        bundled = package.get("inBundle") and parent != "" and parent in packages
         if not bundled and not _INTEGRITY.match(str(package.get("integrity", ""))):
             problems.append(f"{lock}: {place} has no integrity hash")
         if str(package.get("resolved", "")).startswith(("git", "http:")):
