@@ -80,7 +80,8 @@ def latency(found: Found) -> str:
         for name, each in values.items()
     ]  # fmt: skip
     head = ["ms: p50 (p5 – p95)", "start", "step to step", "five stages", "request taken", "idle, MB"]
-    return f"{table(head, rows)}\n\n{setting(found, 'latency')}"
+    picture = "![Start, step to step and five stages](img/bench-latency.svg)"
+    return f"{picture}\n\n{table(head, rows)}\n\n{setting(found, 'latency')}"
 
 
 def ratios(found: Found) -> str:
@@ -119,7 +120,8 @@ def burst(found: Found) -> str:
         rows.append(row)
     pipelines = next(iter(values.values()))["pipelines"]
     head = [f"{pipelines} at once", "pipelines/s: p50 (p5 – p95)", *(f"{NAMES[our]} / it" for our in ours)]
-    return f"{table(head, rows)}\n\n{setting(found, 'burst')}"
+    picture = "![Pipelines a second](img/bench-burst.svg)"
+    return f"{picture}\n\n{table(head, rows)}\n\n{setting(found, 'burst')}"
 
 
 def history(found: Found) -> str:
@@ -145,7 +147,9 @@ def width(found: Found) -> str:
         for count, each in found["width"]["values"].items()
     ]
     head = ["stages side by side", "ms to the first command", "ms to the last command", "ms a stage"]
-    return f"{table(head, rows)}\n\n{setting(found, 'width')}"
+    picture = "![Start by history, and the time of many stages side by side](img/bench-growth.svg)\n\n"
+    shown = picture if "history" in found else ""  # it is drawn of both
+    return f"{shown}{table(head, rows)}\n\n{setting(found, 'width')}"
 
 
 def scale(found: Found) -> str:
