@@ -21,12 +21,13 @@ SEEN_AT_ONCE = (
     "leases do not end",
     "a run's id is not derived from its trigger",
     "stages start without what they need",
-    "retries cost nothing",
+    "agents are not told to stop",
     "the webhook says yes before the delivery is recorded",
     "an offset is committed before its record is done",
     "an agent begins before the position of its task is committed",
     "a message to people is sent without being reserved",
-    "records are marked as published before they are",
+    "the dispatcher gives up at the first failure",
+    "the next run of a group is not let go",
 )
 """Those that take few seeds to find: the rest is looked for in `make test-real`."""
 

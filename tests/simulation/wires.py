@@ -21,7 +21,8 @@ STORE: Mapping[str, Kinds] = {
     **dict.fromkeys(
         (
             "seen", "load", "unpublished", "last_heard", "due", "next_due", "group_runs", "previous_outcome",
-            "unfinished_launches", "unanswered", "events", "runs", "find_runs", "attempts", "deliveries", "find_report",
+            "run_of", "unfinished_launches", "unanswered", "events", "runs", "find_runs", "attempts", "deliveries",
+            "find_report",
         ),
         READ,
     ),
