@@ -32,6 +32,17 @@ class Issue:
     cve: str = ""
 
 
+LODASH = Issue(
+    id="SNYK-JS-LODASH-1040724",
+    package="lodash",
+    version="4.17.20",
+    severity="high",
+    title="Command Injection",
+    fixed=("4.17.21",),
+    cve="CVE-2021-23337",
+)
+
+
 @dataclass
 class SnykApi:
     """``asked``: method and path of every request."""
