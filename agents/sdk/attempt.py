@@ -11,6 +11,7 @@ on; it also has the last word when the first does not come to an end.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -42,6 +43,8 @@ IDLE = 60.0  # seconds that a process waits for its next attempt
 MOST_ATTEMPTS = 100  # of one process: whatever an agent leaves in its memory does not grow for ever
 UNWIND = 3.0  # seconds that the working thread gets to come to an end, after its tools have
 INTERRUPT = signal.SIGUSR1
+OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What is wrong with the machine then, and with nobody's code. (EFBIG is the attempt's own limit.)"""
 _MASKED = ("summary", "reason", "findings", "tests", "outputs", "tools", "sandbox")
 
 
@@ -109,6 +112,10 @@ class Attempt:
             return Result(outcome=Outcome.ERROR, summary=error.message, reason=str(error))
         except Exception as error:
             self._sound = False
+            if isinstance(error, OSError) and error.errno in OUT_OF_ROOM:
+                said = f"the machine has no room: {error}"
+                self.stream.line(f"this attempt is lost: {said}")
+                return Result(outcome=Outcome.ERROR, lost=True, summary=said, reason=said)
             self.stream.line("".join(traceback.format_exception(error)))
             last = traceback.extract_tb(error.__traceback__)[-1]
             said = str(error).split("\n", 1)[0]

@@ -110,8 +110,8 @@ def said(bus: MemoryBus, topic: str) -> list[Message]:
 
 
 KINDS = (
-    "shell", "quick", "capture", "quiet", "leak", "keep", "look_around", "missing", "refuse", "break_down", "die",
-    "ponder", "sulk", "caches",
+    "shell", "quick", "capture", "quiet", "leak", "keep", "look_around", "missing", "refuse", "break_down",
+    "no_room", "die", "ponder", "sulk", "caches",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -83,6 +84,10 @@ def refuse(task: TaskRequested, workspace: Workspace) -> Result:
 
 def break_down(task: TaskRequested, workspace: Workspace) -> Result:
     raise ValueError(f"defect near {task.options.get('near', 'nothing')}")
+
+
+def no_room(task: TaskRequested, workspace: Workspace) -> Result:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(workspace.scratch / "script.sh"))
 
 
 def die(task: TaskRequested, workspace: Workspace) -> Result:

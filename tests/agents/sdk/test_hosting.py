@@ -204,6 +204,13 @@ def test_a_defect_of_an_agent_is_one_line_in_the_result_and_a_masked_traceback_i
     assert value not in log
 
 
+def test_an_attempt_that_the_machine_has_no_room_for_is_lost_and_no_defect_of_its_agent(bench: Bench) -> None:
+    result = bench.run("no_room")
+    assert (result.outcome, result.lost) == (Outcome.ERROR, True)
+    assert "the machine has no room: [Errno 28] No space left on device" in result.reason
+    assert "defect" not in result.reason
+
+
 def test_an_attempt_that_is_killed_is_lost_and_says_how_it_died(bench: Bench) -> None:
     result = bench.run("die")
     assert (result.outcome, result.lost) == (Outcome.ERROR, True)
