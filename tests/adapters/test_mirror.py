@@ -416,7 +416,8 @@ def test_no_folder_is_said(mirrors: Mirrors, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["https://[", "ssh://[::1", "http://\u2100/", "~nobody-of-this-name/x", "/a\ud800"]
+    "given",
+    ["https://[", "ssh://[::1", "http://\u2100/", "~nobody-of-this-name/x", "/a\ud800", "http://u@//u@h"],
 )
 def test_an_address_that_cannot_even_be_taken_apart_is_refused(given: str) -> None:
     with pytest.raises(PermanentError, match="is no address of a repository"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from agents.sdk.channel import Lines
 from tests.test_orchestration import FakeClock, FakeProducer
@@ -140,8 +141,10 @@ def address(content: bytes) -> None:
     """A remote as an operator, or a payload, names it."""
     found = git_address(content.decode("utf-8", "replace").replace("\ufffd", "\ud800"))
     assert not found.url.startswith("-")
-    if found.credential is not None:
-        assert f":{found.credential.password}@" not in found.url
+    if found.url.startswith(("http://", "https://")):
+        parts = urlsplit(found.url)
+        assert not parts.username, "git is told no credential in an address"
+        assert not parts.password
     found.url.encode()
 
 

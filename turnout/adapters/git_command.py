@@ -111,6 +111,8 @@ def _address(given: str, credential: Credential | None) -> Address:
     parts = urlsplit(given)
     if scheme == "file":
         return _local(Path(unquote(parts.path)))
+    if not parts.hostname:
+        raise ValueError("it names no host")
     if scheme == "ssh" or not (parts.username or parts.password):
         return Address(given, credential=credential)
     found = Credential(
