@@ -10,6 +10,8 @@ import csv
 import hashlib
 import importlib.util
 import marshal
+import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from packaging.utils import canonicalize_name
 from local.setup.locks import Pin
 
 LARGEST_SOURCE = 4 << 20  # bytes; a module that is larger is data
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _MARKED = 16  # bytes before a .pyc's code
 
 
@@ -61,7 +64,7 @@ def file_problems(site: Path) -> list[str]:
                 path = _normal(root / row[0])
                 known.add(path)
                 digest = row[1] if len(row) > 1 else ""
-                if problem := _compare(path, digest):
+                if (problem := _compare(path, digest)) and not _trusts_as_the_machine(path, row):
                     problems.append(f"{record.parent.name}: {row[0]} {problem}")
         known |= {record, record.with_name("INSTALLER"), record.with_name("REQUESTED")}
     for path in sorted(root.rglob("*")):
@@ -94,6 +97,28 @@ def _compare(path: Path, digest: str) -> str:
         return "is gone"
     found = base64.urlsafe_b64encode(hashlib.new(kind, content).digest()).rstrip(b"=").decode()
     return "" if found == expected else "is not as it was installed"
+
+
+def _trusts_as_the_machine(path: Path, row: list[str]) -> bool:
+    """Whether it is the list of certificate authorities with some added that this machine trusts anyway.
+
+    Administrators of machines behind a proxy add its authority to every list they find.
+    """
+    if path.parts[-2:] != ("certifi", "cacert.pem") or not path.is_file() or not row[2].isdecimal():
+        return False
+    content, size = path.read_bytes(), int(row[2])
+    kind, _, expected = row[1].partition("=")
+    original = base64.urlsafe_b64encode(hashlib.new(kind, content[:size]).digest()).rstrip(b"=").decode()
+    machines = Path(ssl.get_default_verify_paths().openssl_cafile)
+    known = [machines, Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt")]
+    trusted = {each for store in known if store.is_file() for each in _certificates(store.read_bytes())}
+    added = _certificates(content[size:])
+    left = re.sub(_CERTIFICATE, b"", content[size:]).strip()
+    return original == expected and not left and set(added) <= trusted
+
+
+def _certificates(content: bytes) -> list[bytes]:
+    return [b"".join(each.split()) for each in re.findall(_CERTIFICATE, content)]
 
 
 def _bytecode(path: Path, known: set[Path], root: Path) -> list[str]:

@@ -3,6 +3,7 @@
 # is. Called by `make audit`, which goes on without it where it can't be had, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+export UV_LINK_MODE=copy
 lock=local/setup/pip_audit/requirements.txt
 into=${XDG_CACHE_HOME:-$HOME/.cache}/turnout/pip-audit-$(cksum <"$lock" | cut -d' ' -f1)
 program=$into/bin/pip-audit

@@ -44,6 +44,7 @@ rm -f .venv/.ready-*
 
 python=.venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+export UV_LINK_MODE=copy # a file that is shared with other environments would change whenever it changes there
 # uv installs the lock some ten times faster than pip; it is itself installed from the lock, by its hash.
 # Where it can't reach the index (it doesn't read pip's settings), pip does the whole.
 sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt >"$log.uv"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import py_compile
+import ssl
 import stat
 import sys
 from collections.abc import Callable
@@ -170,6 +171,28 @@ def unlink(path: str) -> Callable[[Path], object]:
 def test_a_planted_change_is_found(site: Path, change: Callable[[Path], object], problem: str) -> None:
     change(site)
     assert [each for each in file_problems(site) if problem in each], file_problems(site)
+
+
+AUTHORITY = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+
+
+def test_an_authority_is_added_to_the_list_only_if_the_machine_trusts_it(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, machines = AUTHORITY.format("b3Vycw=="), AUTHORITY.format("bWFj\naGluZXM=")
+    (tmp_path / "store.pem").write_text(machines)
+    paths = ssl.get_default_verify_paths()._replace(openssl_cafile=str(tmp_path / "store.pem"))
+    monkeypatch.setattr("ssl.get_default_verify_paths", lambda: paths)
+    (site / "certifi").mkdir()
+    (site / "certifi/cacert.pem").write_text(ours)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(ours.encode()).digest()).rstrip(b"=").decode()
+    append("shop-1.0.dist-info/RECORD", f"certifi/cacert.pem,sha256={digest},{len(ours)}\n")(site)
+    append("certifi/cacert.pem", "\n" + machines)(site)
+    assert file_problems(site) == []
+    append("certifi/cacert.pem", AUTHORITY.format("ZXZpbA=="))(site)
+    assert file_problems(site) == ["shop-1.0.dist-info: certifi/cacert.pem is not as it was installed"]
+    (site / "certifi/cacert.pem").write_text(machines)
+    assert file_problems(site) == ["shop-1.0.dist-info: certifi/cacert.pem is not as it was installed"]
 
 
 def test_another_version_a_missing_and_an_extra_distribution_are_found(site: Path) -> None:

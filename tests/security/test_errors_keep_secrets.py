@@ -123,7 +123,7 @@ def test_a_secret_that_cannot_be_had_is_named_and_not_told(tmp_path: Path) -> No
 
 
 def test_what_crosses_to_an_attempt_is_shown_by_nothing() -> None:
-    begin = Begin(task=task("shell"), agent="a:b", home=Path("/h"), secrets={"TOKEN": PASSWORD})
+    begin = Begin(task=task("shell"), agent="a:b", home=Path("/h"), secrets={"TOKEN": PASSWORD}, earlier=None)
     assert PASSWORD not in repr(begin) + str(begin)
     broken = json.loads(begin.model_dump_json()) | {"grace": "soon"}
     broken["secrets"]["OTHER"] = {"value": PASSWORD}
