@@ -314,6 +314,27 @@ def test_a_process_that_was_held_up_does_not_leave_an_older_state(
     assert headline(card) == ":white_check_mark: shop succeeded on main"
 
 
+def test_a_message_that_comes_late_shows_what_was_not_worth_a_message_of_its_own(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is cancelled after it was read, and before the message about it is there."""
+    story = told(pipeline(on=("success",)))
+    reserve = rig.desk.store.reserve_report
+
+    def held_up(row: ReportRow) -> ReportRow | None:
+        monkeypatch.undo()
+        story.hear(m.CancelRun(run=story.run.id, by="ada"))
+        ends(story, "lint", Result(outcome=Outcome.CANCELLED))
+        rig.desk.report(story, "finished")
+        assert rig.cards == []
+        return reserve(row)
+
+    monkeypatch.setattr(rig.desk.store, "reserve_report", held_up)
+    rig.desk.report(story, "started")
+    (card,) = rig.cards
+    assert "cancelled" in headline(card)
+
+
 def test_the_whole_of_a_red_then_green_run_is_one_message_and_its_thread(rig: Rig) -> None:
     story = told(pipeline(on=("success", "failure")))
     rig.desk.report(story, "started")

@@ -80,12 +80,16 @@ class SlackChannel:
         for _ in range(MAX_ROUNDS):
             run = report.run
             message = to_json(card(look(run, previous=report.previous, console=self.console)), run.id)
+            made: list[str] = []
             reference = ledger.once(
                 CARD,
                 run.version,
-                partial(self.chat.post, place, message),
+                partial(self._make, place, message, made),
                 partial(self.chat.find, place, message["metadata"]),
             )
+            if made and (fresh := read(ledger.reports, run.id)).run.version > run.version:
+                report = fresh  # who told of it meanwhile saw no message that had to be kept up to date
+                continue
             row = ledger.find(CARD)
             if not overtaken and row is not None and row.status == SENT and row.version >= run.version:
                 return reference, report
@@ -103,6 +107,11 @@ class SlackChannel:
         raise TransientError(
             f"slack: the message of run {report.run.id} is being changed by others, come back later"
         )
+
+    def _make(self, place: str, message: Mapping[str, Any], made: list[str]) -> str:
+        """Post it, and note that in ``made``."""
+        made.append(self.chat.post(place, message))
+        return made[-1]
 
     def _detail(self, each: SlackMessage, run: Run, ledger: Ledger, reference: str) -> None:
         message = to_json(each, run.id)
