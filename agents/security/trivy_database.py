@@ -37,6 +37,10 @@ def vulnerability_database(workspace: Workspace, asked: Asked, trivy: str) -> It
     """Raises: AgentError when there is none, when it is too old, or when it cannot be fetched."""
     given = asked.operator.get(TRIVY_DATABASE)
     if given:
+        if not _for_everybody(Path(given)):
+            workspace.log(
+                f"{given} is not readable for everybody: tools run as another user, and may not see it"
+            )
         yield Known(Path(given), checked(Path(given), asked.options.database, asked.now))
         return
 
@@ -85,6 +89,14 @@ def checked(folder: Path, wanted: Database, now: datetime) -> str:
     if wanted.max_age is not None and age > wanted.max_age:
         raise AgentError(f"{said}, with.database.max_age is {_days(wanted.max_age)}", HOW)
     return f"{said}: vulnerabilities found since are missing" if age > wanted.warn_after else ""
+
+
+def _for_everybody(folder: Path) -> bool:
+    needed = {folder: 0o005, folder / "db": 0o005, folder / "db/trivy.db": 0o004}
+    try:
+        return all(path.stat().st_mode & bits == bits for path, bits in needed.items())
+    except OSError:
+        return True  # that it is not there is said elsewhere
 
 
 def _days(seconds: float) -> str:

@@ -25,7 +25,7 @@ from turnout.runtimes.sandbox import Sandbox
 
 
 class PlainWorkspace:
-    """``lines``: the attempt's log. ``kept``: artifacts by name."""
+    """``lines``: the attempt's log. ``kept``: artifacts by name. ``given``: what tools see of env and secrets."""
 
     def __init__(self, folder: Path, checkout: Path | None = None, cache: Path | None = None) -> None:
         self.path = checkout or folder / "checkout"
@@ -37,6 +37,7 @@ class PlainWorkspace:
         self.lines: list[str] = []
         self.kept: dict[str, bytes] = {}
         self.earlier: bytes | None = None
+        self.given: dict[str, str] = {}
         self.ran: list[tuple[str, ...]] = []
 
     @property
@@ -62,7 +63,7 @@ class PlainWorkspace:
             process = subprocess.run(
                 list(argv),
                 cwd=self.path / cwd,
-                env={**base, "HOME": str(self.home), **(env or {})},
+                env={**base, "HOME": str(self.home), **self.given, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout,

@@ -44,7 +44,8 @@ def a_plan(*stages: PlannedStage, **more: Any) -> Plan:
 
 
 def start(plan: Plan | None, run: str = "r1", **more: Any) -> StartRun:
-    return StartRun(run=run, trigger="t1", project="acme/shop", change=CHANGE, plan=plan, **more)
+    known: dict[str, Any] = {"trigger": "t1", "project": "acme/shop", "change": CHANGE}
+    return StartRun(run=run, plan=plan, **(known | more))
 
 
 @dataclass

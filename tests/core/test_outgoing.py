@@ -7,8 +7,9 @@ import pytest
 from tests.core.building import CHANGE, START, Story, a_plan, stage
 from turnout.core import events as e
 from turnout.core import messages as m
+from turnout.core.change import Change
 from turnout.core.ids import message_id
-from turnout.core.model import Outcome, Runtime
+from turnout.core.model import ChangeKind, Outcome, Runtime
 from turnout.core.outgoing import Outgoing, outgoing, task_request
 from turnout.core.plan import Approval, Resources, Retries
 from turnout.core.result import FailedCase
@@ -104,6 +105,32 @@ def test_the_code_of_a_fork_is_not_trusted() -> None:
     )
     story.later(0)
     assert [task.trusted for task in tasks(told(story))] == [False]
+
+
+SCAN = a_plan(stage("scan", agent="security"))
+
+
+@pytest.mark.parametrize(
+    ("change", "keeps"),
+    [
+        (CHANGE, True),
+        (CHANGE.with_(kind=ChangeKind.PULL_REQUEST, branch="topic", base_branch="main"), False),
+        (CHANGE.with_(kind=ChangeKind.PULL_REQUEST, branch="main", base_branch="main", fork=True), False),
+        (CHANGE.with_(dirty=True), False),
+    ],
+)
+def test_a_scan_is_compared_with_the_last_one_on_its_base_branch(change: Change, keeps: bool) -> None:
+    (task,) = tasks(told(Story.of(SCAN, change=change)))
+    key = "baselines/acme%2Fshop/main/scan.sarif"
+    assert task.baseline == m.Baseline(key=key, branch="main", keeps=keeps)
+
+
+def test_what_has_no_branch_or_finds_nothing_to_compare_is_compared_with_nothing() -> None:
+    tag = CHANGE.with_(kind=ChangeKind.TAG, ref="refs/tags/v1", branch="", tag="v1")
+    (task,) = tasks(told(Story.of(SCAN, change=tag)))
+    assert task.baseline is None
+    (other,) = tasks(told(Story.of(a_plan(stage("unit", agent="test")))))
+    assert other.baseline is None
 
 
 def test_a_task_gets_the_outputs_of_all_that_led_to_it() -> None:

@@ -53,6 +53,15 @@ def leak(task: TaskRequested, workspace: Workspace) -> Result:
     )
 
 
+def reporter(task: TaskRequested, workspace: Workspace) -> Result:
+    """Tells the earlier report, and leaves one of its own; ``with.outcome`` is how it ends."""
+    earlier = workspace.earlier_findings()
+    artifact = workspace.artifact("security.sarif", str(task.options["report"]).encode())
+    said = None if earlier is None else earlier.decode()
+    outcome = Outcome(task.options.get("outcome", "success"))
+    return Result(outcome=outcome, summary=f"earlier: {said}", artifacts=(artifact,))
+
+
 def keep(task: TaskRequested, workspace: Workspace) -> Result:
     kept = [workspace.artifact(name, b"content of " + name.encode()) for name in ("a.bin", "sub/b.bin")]
     return Result(outcome=Outcome.SUCCESS, artifacts=tuple(kept))

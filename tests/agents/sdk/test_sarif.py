@@ -81,3 +81,40 @@ def test_a_threshold_counts_itself_and_what_is_worse() -> None:
     assert sarif.at_least(counts, "high") == 3
     assert sarif.at_least(counts, "note") == 15
     assert sarif.at_least({}, "note") == 0
+
+
+FLAW = Finding(
+    rule="CVE-1", severity="critical", message="m", path="lock", line=4, kind="vulnerability", package="p",
+    installed="1", fixed="2", new=True,
+)  # fmt: skip
+
+
+def test_a_security_finding_says_what_it_is_about_and_how_it_is_known_again() -> None:
+    inside = FLAW.with_(source="image", path="usr/lib/p", new=False)
+    ignored = ((FLAW.with_(rule="CVE-2", severity="low"), "accepted"),)
+    content = document(ToolFindings("trivy", "1", (FLAW, inside), ignored=ignored, run="r-1", compared=True))
+    check_essentials(
+        {**content, "runs": [{**content["runs"][0], "results": content["runs"][0]["results"][:1]}]}
+    )
+    (run,) = content["runs"]
+    assert run["automationDetails"] == {"id": "r-1"}
+    first, second, last = run["results"]
+    assert first["properties"] == {
+        "severity": "critical", "kind": "vulnerability", "package": "p", "installed": "1", "fixed": "2",
+    }  # fmt: skip
+    assert first["partialFingerprints"] == {sarif.FINGERPRINT: sarif.fingerprint(FLAW)}
+    assert (first["baselineState"], second["baselineState"]) == ("new", "unchanged")
+    assert second["locations"] == [{"logicalLocations": [{"fullyQualifiedName": "image:usr/lib/p"}]}]
+    assert last["suppressions"] == [{"kind": "external", "justification": "accepted"}]
+    assert [rule["properties"]["security-severity"] for rule in run["tool"]["driver"]["rules"]] == [
+        "9.5",
+        "3.0",
+    ]
+
+
+def test_what_is_no_security_finding_is_told_as_before() -> None:
+    content = document(ToolFindings("pylint", "4.1.4", (WORST,)))
+    (run,) = content["runs"]
+    assert set(run) == {"tool", "columnKind", "originalUriBaseIds", "results"}
+    assert run["tool"]["driver"]["rules"] == [{"id": "E0602"}]
+    assert set(run["results"][0]) == {"ruleId", "ruleIndex", "level", "message", "properties", "locations"}

@@ -20,7 +20,7 @@ ADVISORIES = (
         id="CVE-2020-8203",
         ecosystem="npm",
         package="lodash",
-        vulnerable="<4.17.21",
+        vulnerable="<=4.17.20",
         fixed="",
         severity="MEDIUM",
         title="lodash: a prototype can be polluted",
@@ -39,7 +39,9 @@ def scanners() -> Path:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("trivy"), datetime.now(UTC), ADVISORIES)
+    folder = write(tmp_path_factory.mktemp("trivy"), datetime.now(UTC), ADVISORIES)
+    folder.chmod(0o755)  # tools are another user
+    return folder
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def _kept(value: Any, place: str) -> Any:
         case list():
             return [_kept(each, place) for each in value]
         case str():
-            return value.replace(place, "/checkout")
+            return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1", value.replace(place, "/checkout"))
         case _:
             return value
 
