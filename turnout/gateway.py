@@ -35,6 +35,7 @@ LIVE_TIMEOUT = 2.0  # seconds that live log chunks wait for the bus; the log its
 SHORTEST_SESSION = 16  # characters
 MAX_CHUNK = 64 * 1024
 """Bytes of one log chunk."""
+MAX_BASELINE = 16 * 1024 * 1024  # bytes
 MAX_RESULT = 900_000
 """Bytes of one result as JSON; with its envelope it must fit into a record of the bus."""
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -310,6 +311,30 @@ class Gateway:
         key = self._admitted(visit, file)
         kept = self.artifacts.put_stream(
             key, chunks, size=file.size, sha256=file.sha256, media_type=file.media_type
+        )
+        return {"key": kept.key, "size": kept.size, "sha256": kept.sha256}
+
+    def baseline(self, visit: Visit) -> dict[str, str | None]:
+        """The report that this task's findings are compared with. ``text`` None: there is none, or one too large."""
+        _its_own(visit)
+        place = self._task(visit).baseline
+        if place is None or self.artifacts.size(place.key) > MAX_BASELINE:
+            return {"text": None}
+        try:
+            return {"text": self.artifacts.get(place.key).decode("utf-8", "replace")}
+        except NotFound:
+            return {"text": None}
+
+    def keep_baseline(self, visit: Visit, file: Announced, chunks: Iterable[bytes]) -> dict[str, Any]:
+        """Replace that report. Raises: PermanentError where this task may not; TooLarge."""
+        _its_own(visit)
+        task = self._task(visit)
+        if task.baseline is None or not task.baseline.keeps or not task.trusted:
+            raise PermanentError("later findings are not compared with those of this task")
+        if file.size > MAX_BASELINE:
+            raise TooLarge(f"the report has {file.size} bytes, at most {MAX_BASELINE} are taken")
+        kept = self.artifacts.put_stream(
+            task.baseline.key, chunks, size=file.size, sha256=file.sha256, media_type=file.media_type
         )
         return {"key": kept.key, "size": kept.size, "sha256": kept.sha256}
 

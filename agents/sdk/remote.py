@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -21,7 +22,7 @@ from agents.sdk.remote_log import RemoteLog
 from turnout.core import messages as m
 from turnout.core.artifact_keys import LOG_NAME, attempt_key
 from turnout.core.envelope import Record, open_record
-from turnout.core.errors import PermanentError, TransientError
+from turnout.core.errors import NotFound, PermanentError, TransientError
 from turnout.core.ports import ClaimState, Consumer, Producer, StoredArtifact
 
 RECORDED = 30.0  # seconds that a start may take to be recorded before it is said again
@@ -181,18 +182,22 @@ class RemoteArtifacts:
         self._client = client
         self._log = log
         self._own = attempt_key(task.run, task.task, task.number, "")
+        self._baseline = task.baseline.key if task.baseline else ""
 
     def put(self, key: str, content: bytes, media_type: str = "application/octet-stream") -> StoredArtifact:
         digest = hashlib.sha256(content).hexdigest()
         name = key.removeprefix(self._own)
 
         def send() -> None:
+            if key == self._baseline:
+                self._client.put("baseline", content, media_type, digest)
+                return
             said = {"name": name, "size": len(content), "sha256": digest, "media_type": media_type}
             place = self._client.post("artifacts", said)
             if place["url"]:
                 self._client.put_elsewhere(str(place["url"]), content, media_type)
             else:
-                self._client.put(name, content, media_type, digest)
+                self._client.put(f"artifacts/{quote(name)}", content, media_type, digest)
 
         self._client.patiently(send, AWAY)
         return StoredArtifact(key, len(content), digest)
@@ -202,8 +207,14 @@ class RemoteArtifacts:
             raise PermanentError(f"{key} is not the attempt's log")
         self._log.append(content)
 
-    def get(self, key: str, start: int = 0) -> bytes:  # noqa: ARG002 - the port's
-        raise PermanentError("a launched job reads no artifacts")
+    def get(self, key: str, start: int = 0) -> bytes:
+        """Only what findings are compared with. Raises: NotFound, PermanentError, TransientError."""
+        if key != self._baseline:
+            raise PermanentError("a launched job reads no artifacts")
+        found = self._client.patiently(lambda: self._client.get("baseline"), AWAY)["text"]
+        if found is None:
+            raise NotFound(f"there is no artifact {key!r}")
+        return str(found).encode()[start:]
 
     def list(self, prefix: str) -> Iterator[str]:  # noqa: ARG002 - the port's
         raise PermanentError("a launched job reads no artifacts")

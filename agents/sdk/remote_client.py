@@ -62,9 +62,8 @@ class GatewayClient:
     def post(self, path: str, said: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self._ask("POST", path, json=dict(said or {}))
 
-    def put(self, name: str, content: bytes, media_type: str, sha256: str) -> dict[str, Any]:
+    def put(self, path: str, content: bytes, media_type: str, sha256: str) -> dict[str, Any]:
         headers = {"Content-Type": media_type, "Turnout-Sha256": sha256}
-        path = f"artifacts/{quote(name)}"
         return self._ask("PUT", path, content=content, headers=headers, timeout=UPLOAD_TIMEOUT)
 
     def put_elsewhere(self, url: str, content: bytes, media_type: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,12 +42,19 @@ class _Clock:
         return datetime.now(UTC)
 
 
-def run(given: Pass, home: Path, *, sandbox: str = "auto", agents: dict[str, str] | None = None) -> bool:
+def run(
+    given: Pass,
+    home: Path,
+    *,
+    sandbox: str = "auto",
+    agents: dict[str, str] | None = None,
+    connect: Callable[[Pass], GatewayClient] = GatewayClient,
+) -> bool:
     """Run the attempt; False: another job has it, or it has ended. Raises: TurnoutError when nothing was started.
 
     ``agents``: kind → ``module:function``, where it is not what `registry.find` finds.
     """
-    client = GatewayClient(given)
+    client = connect(given)
     try:
         task = fetch_task(client, job.PATIENCE)
         found = agents if agents is not None else registry.find([task.agent])

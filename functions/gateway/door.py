@@ -92,7 +92,13 @@ def _answer(request: Request, gateway: Callable[[], g.Gateway]) -> Any:
         case "POST", "artifacts", None:
             return serving.announce(visit, _body(request, g.Announced, SMALL))
         case "PUT", "artifacts", str():
-            return _upload(request, serving, visit, name)
+            return _upload(request, name, lambda file, pieces: serving.upload(visit, file, pieces))
+        case "GET", "baseline", None:
+            return serving.baseline(visit)
+        case "PUT", "baseline", None:
+            return _upload(
+                request, "baseline", lambda file, pieces: serving.keep_baseline(visit, file, pieces)
+            )
         case "POST", "finished", None:
             return serving.finished(visit, _body(request, g.Answer, g.MAX_RESULT)).to_json()
         case _:
@@ -121,7 +127,9 @@ def _wrong(error: ValidationError) -> str:
     return f"{'.'.join(str(quoted(part)) for part in first['loc'])}: {first['msg']}"
 
 
-def _upload(request: Request, serving: g.Gateway, visit: g.Visit, name: str) -> dict[str, Any]:
+def _upload(
+    request: Request, name: str, keep: Callable[[g.Announced, Iterator[bytes]], dict[str, Any]]
+) -> dict[str, Any]:
     if request.content_length is None:
         raise PermanentError("Content-Length is missing", "say how large the artifact is")
     try:
@@ -137,7 +145,7 @@ def _upload(request: Request, serving: g.Gateway, visit: g.Visit, name: str) -> 
         raise TransientError(f"{MAX_UPLOADS} uploads are under way", retry_after=1.0)
     try:
         request.max_content_length = file.size + 1
-        return serving.upload(visit, file, _pieces(request, file.size))
+        return keep(file, _pieces(request, file.size))
     finally:
         _uploads.release()
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.building import Story, a_plan, stage
+from turnout.core.events import Timing
 from turnout.core.model import Outcome
 from turnout.core.plan import PlannedStage, Retries
 from turnout.core.policy import (
@@ -12,9 +15,13 @@ from turnout.core.policy import (
     MAX_BACKOFF,
     Retry,
     attempt_token,
+    check_gateway_token,
+    gateway_token,
+    gateway_token_expiry,
     may_approve,
     outcome_of_run,
     outcome_of_stage,
+    pass_expiry,
     retry_after,
     verify_token,
 )
@@ -171,3 +178,38 @@ def test_a_token_proves_one_attempt(key: bytes, attempt: str, other: str) -> Non
 def test_nothing_but_the_token_is_taken_for_it(guess: str) -> None:
     assert not verify_token(b"key", "attempt", guess)
     assert not verify_token(b"other key", "attempt", attempt_token(b"key", "attempt"))
+
+
+@given(st.binary(min_size=1), st.text(), st.text(), st.integers(1, 10**9))
+def test_a_pass_proves_one_attempt_until_it_expires(
+    key: bytes, attempt: str, other: str, seconds: int
+) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    expires = now + timedelta(seconds=seconds)
+    token = gateway_token(key, attempt, expires)
+    assert check_gateway_token(key, attempt, token, now) == "valid"
+    assert check_gateway_token(key, attempt, token, expires) == "expired"
+    assert gateway_token_expiry(token) == int(expires.timestamp())
+    if other != attempt:
+        assert check_gateway_token(key, other, token, now) == "forged"
+    assert check_gateway_token(key + b"x", attempt, token, now) == "forged"
+    assert not verify_token(key, attempt, token), "it says nothing on the topics"
+    assert check_gateway_token(key, attempt, attempt_token(key, attempt), now) == "forged"
+
+
+@given(st.text())
+def test_nothing_but_a_pass_is_taken_for_one(guess: str) -> None:
+    assert check_gateway_token(b"key", "attempt", guess, datetime(2030, 1, 1, tzinfo=UTC)) == "forged"
+
+
+def test_the_expiry_of_a_pass_cannot_be_put_off() -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    version, until, mac = gateway_token(b"key", "attempt", now).split(".")
+    later = f"{version}.{int(until) + 1}.{mac}"
+    assert check_gateway_token(b"key", "attempt", later, now) == "forged"
+
+
+def test_a_pass_outlives_launch_work_and_cancelling() -> None:
+    now, timing = datetime(2030, 1, 1, tzinfo=UTC), Timing()
+    left = (pass_expiry(timing, 900.0, now) - now).total_seconds()
+    assert left > timing.launch + 900.0 + timing.timeout_grace + timing.cancel_grace
