@@ -156,6 +156,7 @@ class World:
                 if kernel.run(planned.calm + HORIZON, self._quiet) or not self.watch.broken:
                     self.watch.at_the_end()
             finally:
+                self.story = None  # the end of the world is no part of it
                 kernel.close()
 
     def _quiet(self) -> bool:
