@@ -1,8 +1,8 @@
 """SQLite in a file that several processes share: write-ahead log, one writer at a time.
 
-Writers of one process queue for a lock, and use one connection, which stays open. Those of several processes compete
-for SQLite's own lock; they try again after half a millisecond or so, since SQLite by itself sleeps for up to a tenth of
-a second.
+Writers of one process queue for a lock, and use one connection, which stays open. Those of several processes take
+turns (`turnout.adapters.store.sqlite_turn`). Other programs may hold SQLite's own lock all the same: it is tried again
+after half a millisecond or so, since SQLite by itself sleeps for up to a tenth of a second.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from turnout.adapters.store.link import Dialect, Statement
+from turnout.adapters.store.sqlite_turn import Turn
 from turnout.core.errors import PermanentError, TransientError
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -75,7 +76,8 @@ class SqliteConnections:
         self._path = path
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
-        self._turn = Lock()
+        self._among_threads = Lock()
+        self._among_processes = Turn(path)
         self._deadline = 0.0
         self._raw: sqlite3.Connection | None = None
         self._free: deque[sqlite3.Connection] = deque()
@@ -129,19 +131,24 @@ class SqliteConnections:
         if self._raw is not None:
             self._raw.close()
             self._raw = None
+        self._among_processes.close()
 
     @contextmanager
     def _in_turn(self, wait: float) -> Iterator[None]:
         deadline = time.monotonic() + wait
-        if not self._turn.acquire(timeout=wait):
+        if not self._among_threads.acquire(timeout=wait):
             raise TransientError(
                 f"{self._path}: other threads kept writing for {wait:g} s", "it is tried again"
             )
         try:
             self._deadline = deadline
-            yield
+            self._among_processes.take(deadline - time.monotonic())
+            try:
+                yield
+            finally:
+                self._among_processes.give()
         finally:
-            self._turn.release()
+            self._among_threads.release()
 
     def _the_writer(self) -> sqlite3.Connection:
         """In our turn."""
