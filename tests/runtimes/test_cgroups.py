@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.real import require
 from tests.runtimes.watching import living, unique_seconds
 from tests.waiting import wait_until
 from turnout.core.errors import PermanentError, TransientError
+from turnout.runtimes import cgroups
 from turnout.runtimes.cgroups import Cgroup, Cgroups, Limits, discover, own_folders, settings
 
 V1 = """\
@@ -68,6 +70,17 @@ def test_a_group_that_cannot_be_limited_is_not_left_behind(tmp_path: Path) -> No
     with pytest.raises(TransientError, match=r"pids\.max"):
         groups.create(Limits(pids=1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_left_by_a_killed_process_that_had_our_id_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroups, "_serial", itertools.count(1))
+    left = tmp_path / f"turnout-{os.getpid()}-1"
+    (left / "in use").mkdir(parents=True)
+    (made,) = Cgroups(2, {"pids": tmp_path}).create(Limits()).paths
+    assert made == tmp_path / f"turnout-{os.getpid()}-2"
+    assert left.is_dir()
 
 
 def test_groups_of_ended_processes_are_swept_and_others_are_kept(tmp_path: Path) -> None:

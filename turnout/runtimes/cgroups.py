@@ -23,6 +23,7 @@ Controller = Literal["memory", "pids", "cpu"]
 CONTROLLERS: tuple[Controller, ...] = ("memory", "pids", "cpu")
 CPU_PERIOD = 100_000  # microseconds
 OVERHEAD_PIDS = 3  # the launcher's own processes are in the group, too
+MOST_LEFT = 1000
 _NAME = re.compile(r"turnout-(\d+)-\d+")
 _serial = itertools.count(1)
 
@@ -86,7 +87,14 @@ class Cgroups:
 
     def create(self, limits: Limits) -> Cgroup:
         """A new, empty group with the limits set. Raises: TransientError."""
-        name = f"turnout-{os.getpid()}-{next(_serial)}"
+        for _ in range(MOST_LEFT):
+            try:
+                return self._create(f"turnout-{os.getpid()}-{next(_serial)}", limits)
+            except FileExistsError:
+                continue  # left behind by one that was killed, and had our process id before us
+        raise TransientError(f"{MOST_LEFT} control groups of this process's id are left from another one")
+
+    def _create(self, name: str, limits: Limits) -> Cgroup:
         folders = {controller: parent / name for controller, parent in self.parents.items()}
         group = Cgroup(self.version, folders)
         try:
@@ -95,6 +103,9 @@ class Cgroups:
             for controller, file, value in settings(self.version, limits):
                 if controller in folders:
                     _write(folders[controller] / file, value)
+        except FileExistsError:
+            group.remove(within=0.0)
+            raise
         except OSError as problem:
             group.remove(within=0.0)
             raise TransientError(
