@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NoReturn, Protocol
@@ -33,7 +32,7 @@ CONTROL = 3  # the descriptor of the socket in a forked keeper
 
 
 class Keeper(Protocol):
-    """The part of `subprocess.Popen` that is needed of a keeper. ``returncode``: known once `wait` has returned."""
+    """A keeper's process, and the ends of its tool's streams."""
 
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
@@ -42,11 +41,12 @@ class Keeper(Protocol):
     @property
     def pid(self) -> int: ...
 
-    @property
-    def returncode(self) -> int | None: ...
+    def wait(self) -> int:
+        """Its exit status."""
+        ...
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises: subprocess.TimeoutExpired."""
+    def leave(self) -> None:
+        """Nobody asks for it any more; it ends by itself."""
         ...
 
 
@@ -55,7 +55,7 @@ Starter = Callable[[socket.socket, Stream, Stream, Stream], Keeper]
 
 
 def new_interpreter(control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream) -> Keeper:
-    return subprocess.Popen(
+    return _Interpreter(
         [sys.executable, "-I", "-S", "-c", SUPERVISOR, str(LIBRARY), str(control.fileno())],
         env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
         cwd="/",
@@ -65,6 +65,11 @@ def new_interpreter(control: socket.socket, stdin: Stream, stdout: Stream, stder
         pass_fds=(control.fileno(),),
         start_new_session=True,  # Ctrl-C is for us; we then end the tool
     )
+
+
+class _Interpreter(subprocess.Popen[bytes]):
+    def leave(self) -> None:
+        self.wait()  # nobody else collects it
 
 
 class Forker:
@@ -108,30 +113,29 @@ class ForkedKeeper:
     def pid(self) -> int:
         """Raises: ProcessLookupError where it never lived."""
         while self._pid == 0:
-            if self._hear(None) is not None and self._pid == 0:
+            if self._hear() is not None and self._pid == 0:
                 raise ProcessLookupError("no keeper was forked")
         return self._pid
 
-    @property
-    def returncode(self) -> int | None:
-        return self._exit
-
-    def wait(self, timeout: float | None = None) -> int:
-        until = None if timeout is None else time.monotonic() + timeout
-        while (ended := self._hear(until)) is None:
-            if until is not None and time.monotonic() >= until:
-                raise subprocess.TimeoutExpired("keeper", timeout or 0.0)
+    def wait(self) -> int:
+        while (ended := self._hear()) is None:
+            pass
         return ended
 
-    def _hear(self, until: float | None) -> int | None:
+    def leave(self) -> None:
+        with self._lock:
+            if self._exit is None:
+                self._exit = 0
+                os.close(self._status)
+
+    def _hear(self) -> int | None:
         """More of what its forker says; its exit status, when that is known. Another thread may hear it meanwhile."""
         with self._lock:
             if self._exit is not None:
                 return self._exit
             watched = os.dup(self._status)
-        left = None if until is None else max(0.0, until - time.monotonic())
         try:
-            select.select([watched], [], [], left)
+            select.select([watched], [], [])
         finally:
             os.close(watched)
         with self._lock:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import marshal
+import os
+import select
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +69,8 @@ class RunningTool:
         self._private = wrapped.private
         self._name = wrapped.argv[0]
         self._lock = threading.Lock()
+        self._said = bytearray()
+        self._silent = False
         self._result: Exit | tuple[str, str] | None = None
         self._timed_out = False
         self.stdin: IO[bytes] | None = process.stdin
@@ -79,17 +84,11 @@ class RunningTool:
 
     def poll(self, within: float = 0.0) -> Exit | None:
         """How the tool ended, if it does within so many seconds. Raises: ToolNotStarted."""
-        try:
-            self._process.wait(within)
-        except subprocess.TimeoutExpired:
-            return None
-        return self._ended()
+        return self._ended() if self._listen(within) else None
 
     def wait(self, timeout: float | None = None, grace: float = GRACE) -> Exit:
         """Wait for the tool to end; after ``timeout`` seconds, terminate it. Raises: ToolNotStarted."""
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        if not self._listen(timeout):
             self._timed_out = True
             self.terminate(grace)
         return self._ended()
@@ -103,7 +102,7 @@ class RunningTool:
             self._control.sendall(f"terminate {max(grace, 0.0):.3f}\n".encode())
         except OSError:
             pass  # it has ended, and the socket with it
-        self._process.wait()
+        self._listen(None)
         self._settle()
 
     def __enter__(self) -> Self:
@@ -116,6 +115,40 @@ class RunningTool:
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
+        self._process.leave()
+
+    def _listen(self, timeout: float | None) -> bool:
+        """Gather what the keeper says until it has said all; False: it has not within so many seconds.
+
+        Its last word comes when nothing of the tool runs any more. Its own end takes another millisecond or two, which
+        nobody needs to wait for.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self._silent:
+                    return True
+                watched = os.dup(self._control.fileno())
+            left = None if until is None else max(0.0, until - time.monotonic())
+            try:
+                ready, _, _ = select.select([watched], [], [], left)
+            finally:
+                os.close(watched)
+            if not ready:
+                return False
+            with self._lock:
+                if not self._silent:
+                    self._hear()
+
+    def _hear(self) -> None:
+        try:
+            part = self._control.recv(65536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # another thread has heard it
+        except ConnectionResetError:
+            part = b""  # it ended before it read our last order; what it said was delivered first
+        self._said += part
+        self._silent = not part
 
     def _ended(self) -> Exit:
         match self._settle():
@@ -135,7 +168,7 @@ class RunningTool:
             return self._result
 
     def _read_result(self) -> Exit | tuple[str, str]:
-        lines = _everything(self._control).decode("utf-8", "replace").splitlines()
+        lines = self._said.decode("utf-8", "replace").splitlines()
         said = {word: rest for word, _, rest in (line.partition(" ") for line in lines)}
         survivors = tuple(map(int, said.get("left", "").split()))
         oom_killed = False
@@ -152,7 +185,7 @@ class RunningTool:
         if "failed" in said:
             return f"{self._name} could not be started: {said['failed']}", "see docs/sandbox.md"
         return (
-            f"the supervisor of {self._name} ended without a word (status {self._process.returncode})",
+            f"the supervisor of {self._name} ended without a word (status {self._process.wait()})",
             "if the machine ran out of memory, give the stage a memory limit",
         )
 
@@ -222,12 +255,10 @@ class Prepared:
     def discard(self) -> None:
         """It is not wanted any more. The keeper removes its group, and ends."""
         self._control.close()
-        self._keeper.wait()
+        self._keeper.leave()
         for stream in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
             if stream is not None:
                 stream.close()
-        if self._cgroup is not None:
-            self._cgroup.remove(within=0.0)
 
     def _tell(self, what: list[str] | dict[str, Any]) -> None:
         content = marshal.dumps(what)
@@ -254,16 +285,6 @@ def start(
     """
     prepared = Prepared(sandbox, spec.limits, stdin=stdin, stdout=stdout, stderr=stderr)
     return prepared.run(argv, spec)
-
-
-def _everything(control: socket.socket) -> bytes:
-    said = bytearray()
-    try:
-        while part := control.recv(65536):
-            said += part
-    except ConnectionResetError:
-        pass  # it ended before it read our last order; what it said was delivered first
-    return bytes(said)
 
 
 def _plan(wrapped: Wrapped, cgroup: Cgroup | None, *, merged: bool) -> Plan:
