@@ -79,7 +79,7 @@ def test_a_group_left_by_a_killed_process_that_had_our_id_is_no_obstacle(
     left = tmp_path / f"turnout-{os.getpid()}-1"
     (left / "in use").mkdir(parents=True)
     (made,) = Cgroups(2, {"pids": tmp_path}).create(Limits()).paths
-    assert made == tmp_path / f"turnout-{os.getpid()}-2"
+    assert Path(made) == tmp_path / f"turnout-{os.getpid()}-2"
     assert left.is_dir()
 
 
