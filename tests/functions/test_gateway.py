@@ -109,7 +109,7 @@ def test_a_job_fetches_its_task_starts_logs_uploads_and_answers(job: Job) -> Non
     assert job.ask("POST", "heartbeat", {"number": 0}).json == {"state": "yours", "stop": ""}
     text = "grüße\n"
     assert job.ask("POST", "logs", {"sequence": 0, "offset": 0, "text": text}).json == {"have": 8}
-    content = b"<xml/>" * 100_000
+    content = b"<xml/>" * 2_000_000
     announced = {"name": "a/b.xml", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     key = attempt_key(job.run.id, "test", 1, "a/b.xml")
     assert job.ask("POST", "artifacts", announced).json == {"key": key, "url": None}
