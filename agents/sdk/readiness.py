@@ -6,6 +6,7 @@ The next stage of a run mostly wants just these, and each takes milliseconds tha
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ class Readiness:
         self._prepared: Prepared | None = None
         self._tree: Path | None = None
         self._tree_of: tuple[Path, str] | None = None
+        self._growing: threading.Thread | None = None
 
     def prepare(self, sandbox: Sandbox, limits: Limits) -> None:
         """A process for a tool with these limits, unless there is one. Raises: TransientError."""
@@ -52,15 +54,25 @@ class Readiness:
         if self._tree_of == (mirror.path, sha) or took > LONGEST:
             return
         self._drop_tree()
-        tree = spare_of(home) / "tree"
+        self._tree = spare_of(home) / "tree"
+        # The next attempt may come before it is there: what is left to wait for then, it would have to do itself.
+        self._growing = threading.Thread(target=self._grow, args=(mirror, sha, self._tree), daemon=True)
+        self._growing.start()
+
+    def _grow(self, mirror: Mirror, sha: str, tree: Path) -> None:
         with suppress(TurnoutError, OSError):
             tree.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._tree = tree
             mirror.checkout(sha, tree)
             self._tree_of = (mirror.path, sha)
 
+    def _grown(self) -> None:
+        if self._growing is not None:
+            self._growing.join()
+            self._growing = None
+
     def move_tree(self, mirror: Mirror, sha: str, into: Path) -> bool:
         """False: there is no tree of this commit."""
+        self._grown()
         if self._tree is None or self._tree_of != (mirror.path, sha):
             return False
         try:
@@ -80,6 +92,7 @@ class Readiness:
             self._prepared = None
 
     def _drop_tree(self) -> None:
+        self._grown()
         if self._tree is not None:
             with suppress(OSError):
                 remove_tree(self._tree.parent)
