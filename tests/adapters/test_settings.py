@@ -77,7 +77,8 @@ def test_a_wrong_value_is_named_with_what_it_got(variable: str, value: str, said
 
 def test_stacks_that_share_a_bus_have_members_of_their_own_that_keep_their_names() -> None:
     names = [
-        read_settings({"HOME": "/h", "TURNOUT_NODE": node}).member("dispatcher") for node in ("", "a", "b", "a")
+        read_settings({"HOME": "/h", "TURNOUT_NODE": node}).member("dispatcher")
+        for node in ("", "a", "b", "a")
     ]
     assert names == ["dispatcher", "dispatcher.a", "dispatcher.b", "dispatcher.a"]
     with pytest.raises(InvalidSettings, match="TURNOUT_NODE"):
