@@ -11,12 +11,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fuzz.files import SCRATCH, memory
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,22 +40,19 @@ class Outcome:
 def fuzz(target: str, seconds: int, found: Path, seed: int = 0) -> Outcome:
     before = set(found.glob(f"{target}-*"))
     began = time.monotonic()
-    ran = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.fuzz.guided",
-            target,
-            f"--seconds={seconds}",
-            f"--found={found}",
-            f"--seed={seed}",
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=seconds + MARGIN,
-        check=False,
-    )
+    argv = [sys.executable, "-m", "tests.fuzz.guided", target]
+    argv += [f"--seconds={seconds}", f"--found={found}", f"--seed={seed}"]
+    # libFuzzer ends the process without another word, so that it cannot clean up after itself
+    with tempfile.TemporaryDirectory(prefix="turnout-fuzz-", dir=memory()) as scratch:
+        ran = subprocess.run(
+            argv,
+            cwd=ROOT,
+            env={**os.environ, SCRATCH: scratch},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds + MARGIN,
+            check=False,
+        )
     text = ran.stdout.decode("utf-8", "replace")
     units = re.search(r"number_of_executed_units: (\d+)", text)
     new = tuple(sorted(set(found.glob(f"{target}-*")) - before))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -144,15 +145,25 @@ REPORTS: Mapping[str, Callable[[Path], Read]] = {
 _PLACES = ("report.json", "report.jsonl", "coverage.json", "coverage/coverage-summary.json")
 
 
+SCRATCH = "TURNOUT_FUZZ_SCRATCH"
 _MEMORY = "/dev/shm"  # where there is one: no disk has to keep up
+
+
+def memory() -> str | None:
+    """Where temporary folders are best made; None: where they always are."""
+    return _MEMORY if Path(_MEMORY).is_dir() else None
 
 
 @cache
 def scratch() -> Path:
-    """One folder a process; the process that made it takes it away."""
+    """One folder a process; the process that made it takes it away, or whoever gave it one in `SCRATCH`."""
+    given = os.environ.get(SCRATCH)
+    if given:
+        (Path(given) / "coverage").mkdir(exist_ok=True)
+        return Path(given)
     import atexit
 
-    made = Path(tempfile.mkdtemp(prefix="turnout-fuzz-", dir=_MEMORY if Path(_MEMORY).is_dir() else None))
+    made = Path(tempfile.mkdtemp(prefix="turnout-fuzz-", dir=memory()))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     (made / "coverage").mkdir()
     return made
