@@ -11,7 +11,7 @@ from pathlib import Path
 from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 
 FUNCTIONS = ("webhook", "orchestrator", "launcher", "reporter", "sweeper", "gateway")
-RESIDENT = ("lint", "test", "script")
+RESIDENT = ("lint", "test", "security", "script")
 """The agent kinds that the local stack keeps resident."""
 
 SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
