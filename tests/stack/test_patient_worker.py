@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from turnout.stack import parts
+from turnout.stack.patient_worker import STAY
 
 BODY = b"0123456789"
 
@@ -65,7 +66,7 @@ def test_requests_of_one_connection_are_answered_one_after_another(port: int) ->
     connection = opened(port)
     for number in range(50):
         assert ask(connection, str(number).encode()) == str(number).encode()
-    time.sleep(0.1)  # longer than anyone stays with it
+    time.sleep(STAY + 0.1)
     assert ask(connection, BODY) == BODY
     connection.close()
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-THREADS = 16
+THREADS = 24
+"""Of them 16 may stay with the connections that the dispatcher posts over."""
 SWEEP_EVERY = 2.0
 """Seconds between two calls of the sweeper on one machine; in the cloud its scheduler calls each minute."""
 
