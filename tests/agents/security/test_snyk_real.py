@@ -9,6 +9,7 @@ import pytest
 
 from agents.sdk.workspace import AgentError
 from agents.security.agent import run
+from tests.agents.real_parts import Machine
 from tests.agents.security.planted import JAVASCRIPT
 from tests.agents.security.snyk_stand_in import LODASH, TOKEN, SnykApi, serving
 from tests.agents.workspace import PlainWorkspace, task, write
@@ -83,3 +84,15 @@ def test_a_folder_without_a_project_is_nothing_to_test(workspace: PlainWorkspace
     result = snyk(workspace, api, working_directory="docs")
     assert result.outcome is Outcome.ERROR
     assert result.reason.startswith("snyk found no project that it knows in docs")
+
+
+def test_where_the_machine_has_no_snyk_it_is_installed_from_npm_and_runs_in_the_sandbox(
+    bubblewrap: None, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no service to reach from there, so it can only say that it could not run."""
+    monkeypatch.delenv("TURNOUT_SNYK")
+    env = {"SNYK_TOKEN": TOKEN, "SNYK_API": "http://127.0.0.1:9/v1", "SNYK_HTTP_PROTOCOL_UPGRADE": "0"}
+    workspace = machine.workspace("snyk-npm", JAVASCRIPT, env=env)
+    with pytest.raises(AgentError, match=r"snyk could not run \(exit code 2"):
+        run(task("security", {"tool": "snyk"}, env=env), workspace)
+    assert "Installing snyk@" in workspace.text
