@@ -11,7 +11,7 @@ import marshal
 import os
 import sys
 
-from turnout.runtimes.sandbox_reap import SIGKILL
+from turnout.runtimes.sandbox_reap import SIGKILL, SIGTERM
 
 TYPE_CHECKING = False  # importing typing would import re
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ SAFE_FD = 100  # the first descriptor that no plan uses
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
-SIG_SETMASK, SIGPIPE, SIGXFSZ = 2, 13, 25
+SIG_SETMASK, SIGINT, SIGPIPE, SIGXFSZ = 2, 2, 13, 25
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -122,7 +122,8 @@ def prepare(plan: Plan, status: int, block: int) -> None:
             prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_PDEATHSIG, SIGKILL)  # again: becoming another user took it away
     os.chdir(plan["cwd"])
-    for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the tool must not inherit that
+    # Python ignores the first two, the zygote (our keeper may be a fork of it) the others: nothing for a tool to inherit.
+    for number in (SIGPIPE, SIGXFSZ, SIGINT, SIGTERM):
         libc.signal(number, None)
     libc.sigprocmask(SIG_SETMASK, bytes(128), None)
     if plan["fenced"]:
