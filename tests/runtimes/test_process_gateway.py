@@ -102,7 +102,7 @@ def test_a_launcher_that_does_not_know_where_the_gateway_is_says_so(tmp_path: Pa
         "TURNOUT_LAUNCHER_VIA": "gateway",
     }
     with pytest.raises(InvalidSettings, match="TURNOUT_GATEWAY_URL: missing"):
-        assert Wiring(read_settings(environ)).launcher
+        _ = Wiring(read_settings(environ)).launcher
     there = Wiring(read_settings(environ | {"TURNOUT_GATEWAY_URL": "https://door/gateway"}))
     assert [type(each) for each in there.launcher.runtimes.values()] == [GatewayProcessRuntime]
     for wrong in ("door", "ftp://door", "https://door?x=1", "https://"):
