@@ -122,7 +122,7 @@ def prepare(plan: Plan, status: int, block: int) -> None:
             prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_PDEATHSIG, SIGKILL)  # again: becoming another user took it away
     os.chdir(plan["cwd"])
-    # Python ignores the first two, the zygote (our keeper may be a fork of it) the others: nothing for a tool to inherit.
+    # Python ignores the first two, and the zygote, of which our keeper may be a fork, the others: not for a tool.
     for number in (SIGPIPE, SIGXFSZ, SIGINT, SIGTERM):
         libc.signal(number, None)
     libc.sigprocmask(SIG_SETMASK, bytes(128), None)

@@ -251,7 +251,9 @@ def test_a_cancelled_attempt_ends_with_its_tools(bench: Bench, tmp_path: Path) -
     assert "stopping: somebody said so" in bench.log("cancelled")
 
 
-def test_a_tool_inherits_no_signal_that_is_ignored_so_an_order_to_end_reaches_it_at_once(bench: Bench) -> None:
+def test_a_tool_inherits_no_signal_that_is_ignored_so_an_order_to_end_reaches_it_at_once(
+    bench: Bench,
+) -> None:
     bench.run("shell", task="signals", options={"run": "grep SigIgn /proc/self/status"})
     (line,) = [each for each in bench.log("signals").splitlines() if each.startswith("SigIgn")]
     assert int(line.split()[1], 16) == 0
