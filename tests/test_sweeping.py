@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,12 +12,15 @@ from tests.test_orchestration import World
 from tests.test_webhook import push
 from turnout.adapters.github_payload import read_payload
 from turnout.core import messages as m
+from turnout.core.decider import DEAF_AT_MOST
 from turnout.core.envelope import open_record
 from turnout.core.errors import NotFound, TransientError
+from turnout.core.events import AttemptFinished
 from turnout.core.ids import run_id
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import ReportRow
 from turnout.core.run import TaskStatus
+from turnout.hearing import Hearing
 from turnout.orchestration import Handled
 from turnout.sweeping import (
     LOST_REPORT_AFTER,
@@ -184,7 +188,7 @@ def test_a_run_that_can_t_be_decided_on_keeps_no_other_from_being_looked_at(
         done.append(now)
         return pruned(now)
 
-    monkeypatch.setattr(type(world.orchestrator), "tick", lambda _self, run: broken(run))
+    monkeypatch.setattr(type(world.orchestrator), "tick", lambda _self, run, heard: broken(run))
     monkeypatch.setattr(world.store, "prune", prune)
     with pytest.raises(NotFound):
         world.sweeper.sweep()
@@ -208,3 +212,70 @@ def test_while_the_broker_is_away_the_sweeper_says_so_and_makes_it_good_later() 
         assert task.current is not None
         assert task.current.number == 2
         assert task.current.id in tasks(world)
+
+
+def silent_for_long(lease: float = 31.0) -> World:
+    """An agent has started, and has said nothing for longer than its lease."""
+    world = running()
+    world.hear(world.started("test"))
+    world.clock.forward(lease)
+    return world
+
+
+def lost(world: World) -> int:
+    ends = [each.event for each in world.store.events(world.run().id)]
+    return sum(isinstance(each, AttemptFinished) and each.result.lost for each in ends)
+
+
+class Line:
+    """To the bus."""
+
+    away = False
+
+    def ask(self) -> None:
+        if self.away:
+            raise TransientError("the broker is away")
+
+
+def test_nobody_is_taken_for_lost_while_the_bus_is_away_nor_right_after() -> None:
+    world, line = silent_for_long(), Line()
+    world.sweeper.hearing = Hearing(line.ask, world.clock, timedelta(seconds=10))
+    line.away = True
+    world.sweeper.sweep()
+    line.away = False
+    world.clock.forward(5)
+    world.sweeper.sweep()
+    assert lost(world) == 0
+    world.clock.forward(5)
+    world.sweeper.sweep()
+    assert lost(world) == 1
+
+
+def test_nobody_is_taken_for_lost_right_after_the_store_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = silent_for_long()
+    world.sweeper.hearing = Hearing(Line().ask, world.clock, timedelta(seconds=10))
+    with monkeypatch.context() as away:
+        away.setattr(world.store, "due", Mock(side_effect=TransientError("the store is away")))
+        with pytest.raises(TransientError):
+            world.sweeper.sweep()
+    world.sweeper.sweep()
+    assert lost(world) == 0
+    world.clock.forward(10)
+    world.sweeper.sweep()
+    assert lost(world) == 1
+
+
+def test_a_bus_that_stays_away_does_not_keep_a_lost_attempt_for_ever() -> None:
+    world, line = silent_for_long(31.0 + DEAF_AT_MOST * 30), Line()
+    world.sweeper.hearing = Hearing(line.ask, world.clock, timedelta(seconds=10))
+    line.away = True
+    world.sweeper.sweep()
+    assert lost(world) == 1
+
+
+def test_a_timer_takes_nobody_for_lost() -> None:
+    world = silent_for_long()
+    world.orchestrator.tick(world.run().id)
+    assert lost(world) == 0
+    world.sweeper.sweep()
+    assert lost(world) == 1

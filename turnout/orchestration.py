@@ -101,12 +101,17 @@ class Orchestrator:
             case _:
                 raise InvalidEnvelope(f"type: {message.type} is no message for the orchestrator")
 
-    def tick(self, run: str) -> Handled:
-        """Let time pass for one run: due retries, lost attempts, deadlines, expired approvals, its turn in a group."""
-        return self._decide("", run, self._turn(run))
+    def tick(self, run: str, *, heard: bool = False) -> Handled:
+        """Let time pass for one run: due retries, expired approvals, its turn in a group.
 
-    def sweep(self) -> int:
+        ``heard``: agents could be heard of late, so that those that have said nothing are lost.
+        """
+        return self._decide("", run, self._turn(run), heard=heard)
+
+    def sweep(self, *, heard: bool = True) -> int:
         """Whatever is overdue, and whatever a crash left unpublished. The number of things done.
+
+        ``heard`` as in `tick`.
 
         Raises: TransientError; PermanentError when a run can't be decided on, after everything else has been done.
         """
@@ -115,7 +120,7 @@ class Orchestrator:
         broken: list[PermanentError] = []
         for run in self.store.due(now):
             try:
-                done += bool(self.tick(run).events)
+                done += bool(self.tick(run, heard=heard).events)
             except PermanentError as error:
                 broken.append(error)
         if self.producer is not None:
@@ -163,7 +168,7 @@ class Orchestrator:
             return self._decide(inbox, message.run, forged)
         return self._decide(inbox, message.run, message)
 
-    def _decide(self, inbox: str, run: str, message: Decidable | None) -> Handled:
+    def _decide(self, inbox: str, run: str, message: Decidable | None, *, heard: bool = False) -> Handled:
         """``message`` None: a tick. Decides again when another process was faster."""
         for _ in range(MAX_CONFLICTS):
             if inbox and self.store.seen(inbox):
@@ -172,7 +177,9 @@ class Orchestrator:
             if before is None:
                 raise NotFound(f"no run {run}", "it may have been started on another store")
             now = self.clock.now()
-            events = decide(before, message if message is not None else self._tick_of(before), now)
+            events = decide(
+                before, message if message is not None else self._tick_of(before, heard=heard), now
+            )
             if not events and not inbox:
                 return Handled(before)
             try:
@@ -194,9 +201,9 @@ class Orchestrator:
             return None
         return m.ReleaseRun(run=run, after=state.held_by[-1])
 
-    def _tick_of(self, run: Run) -> Tick:
+    def _tick_of(self, run: Run, *, heard: bool) -> Tick:
         active = [task.current.id for _, task in run.tasks() if task.active and task.current is not None]
-        return Tick(leases=dict(self.store.last_heard(active)))
+        return Tick(leases=dict(self.store.last_heard(active)), deaf=not heard)
 
     def _commit(self, inbox: str, before: Run | None, events: Sequence[Event], now: datetime) -> Handled:
         after = replay(events, before)

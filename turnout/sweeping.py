@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from turnout.core.errors import PermanentError
+from turnout.core.errors import PermanentError, TransientError
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, Store
+from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
 
 PRUNE_EVERY = timedelta(minutes=10)
@@ -26,12 +27,16 @@ LOOKED_BACK = 500
 
 @dataclass
 class Sweeper:
-    """Safe to call from several processes at once, as often as one likes. ``channels``: where people are told."""
+    """Safe to call from several processes at once, as often as one likes. Nobody else takes an attempt for lost.
+
+    ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always.
+    """
 
     orchestrator: Orchestrator
     store: Store
     clock: Clock
     channels: Sequence[str] = ("slack", "email")
+    hearing: Hearing | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
     _pruned_at: datetime | None = field(default=None, init=False)
     _recovered_at: datetime | None = field(default=None, init=False)
@@ -47,9 +52,13 @@ class Sweeper:
         counts = {"done": 0, "resent": 0, "pruned": 0}
         broken: PermanentError | None = None
         try:
-            counts["done"] = self.orchestrator.sweep()
+            counts["done"] = self.orchestrator.sweep(heard=self.hearing is None or self.hearing.good())
         except PermanentError as error:
             broken = error
+        except TransientError as error:
+            if self.hearing is not None:
+                self.hearing.lost(str(error))
+            raise
         if self._recovered_at is None or now - self._recovered_at >= RECOVER_EVERY:
             counts["resent"] = self._recover(now)
             self._recovered_at = now

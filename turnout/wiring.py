@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,9 +197,16 @@ class Wiring:
 
     @cached_property
     def sweeper(self) -> Sweeper:
+        from turnout.core.topics import AGENT_RESULTS
+        from turnout.hearing import Hearing
         from turnout.sweeping import Sweeper
 
-        return Sweeper(self.orchestrator, self.store, self.clock)
+        hearing = Hearing(
+            lambda: self.bus.lag("functions", [AGENT_RESULTS]),
+            self.clock,
+            settle=timedelta(seconds=2 * self.settings.heartbeat),
+        )
+        return Sweeper(self.orchestrator, self.store, self.clock, hearing=hearing)
 
     @cached_property
     def commands(self) -> Commands:

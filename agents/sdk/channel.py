@@ -42,7 +42,7 @@ class Begin(Value):
     grace: float = 5.0
     log_limit: int = 50_000_000
     fetch_again: tuple[float, ...] = (1.0, 4.0)
-    earlier: str | None = Field(None, repr=False)
+    earlier: str | None = Field(default=None, repr=False)
 
 
 class Stop(Value):

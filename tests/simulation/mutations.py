@@ -174,7 +174,7 @@ def _no_tokens(patch: Patch) -> None:
 
 @_plant("leases do not end")
 def _no_lease(patch: Patch) -> None:
-    patch.setattr(Orchestrator, "_tick_of", lambda _self, _run: decider.Tick())
+    patch.setattr(Orchestrator, "_tick_of", lambda _self, _run, heard: decider.Tick())
 
 
 @_plant("a heartbeat does not extend the lease")
@@ -203,9 +203,9 @@ def _no_release(patch: Patch) -> None:
 def _no_launch_deadline(patch: Patch) -> None:
     expire = decider._expire_attempt
 
-    def patient(d: Any, task: Any, leases: Any) -> None:
+    def patient(d: Any, task: Any, leases: Any, heard: Any) -> None:
         if task.status is not TaskStatus.LAUNCHED or task.current.give_up_at is not None:
-            expire(d, task, leases)
+            expire(d, task, leases, heard)
 
     patch.setattr(decider, "_expire_attempt", patient)
 
@@ -383,7 +383,7 @@ def _no_commit_fence(patch: Patch) -> None:
 @_plant("what a dead worker was running is not spoken for, and its lease does not end")
 def _orphans_forgotten(patch: Patch) -> None:
     patch.setattr(HomeClaims, "orphans", lambda _self: [])
-    patch.setattr(Orchestrator, "_tick_of", lambda _self, _run: decider.Tick())
+    patch.setattr(Orchestrator, "_tick_of", lambda _self, _run, heard: decider.Tick())
 
 
 # --- reports ----------------------------------------------------------------------------------------------

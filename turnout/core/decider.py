@@ -44,9 +44,16 @@ class StartRun(Value):
 
 
 class Tick(Value):
-    """Time has passed. ``leases``: attempt id to the end of its lease, for the attempts that have one."""
+    """Time has passed. ``leases``: attempt id to the end of its lease, for the attempts that have one.
+
+    ``deaf``: what agents say may not have been heard; their deadlines wait, for `DEAF_AT_MOST` leases.
+    """
 
     leases: dict[str, datetime] = Field(default_factory=dict)
+    deaf: bool = False
+
+
+DEAF_AT_MOST = 10
 
 
 class Forged(Value):
@@ -134,7 +141,7 @@ def _answer(d: _Decision, message: Decidable) -> None:
         case StartRun():
             d.ignore("turnout.run.requested", "the run exists already")
         case Tick():
-            _tick(d, message.leases)
+            _tick(d, message)
         case Forged():
             d.ignore(message.message, "its token is not the attempt's", attempt=message.attempt)
         case m.CancelRun():
@@ -269,10 +276,11 @@ def _end_attempt(
     d.emit(e.AttemptFinished(at=d.now, task=task, attempt=attempt, by=by, result=result))
 
 
-def _tick(d: _Decision, leases: Mapping[str, datetime]) -> None:
+def _tick(d: _Decision, tick: Tick) -> None:
+    waits = timedelta(seconds=DEAF_AT_MOST * d.run.timing.lease) if tick.deaf else timedelta()
     for stage, task in tuple(d.run.tasks()):
         if task.active:
-            _expire_attempt(d, task, leases)
+            _expire_attempt(d, task, tick.leases, d.now - waits)
         elif stage.status is StageStatus.WAITING and stage.expires_at and stage.expires_at <= d.now:
             _expire_approval(d, stage.name)
 
@@ -285,7 +293,8 @@ def _expire_approval(d: _Decision, stage: str) -> None:
     d.emit(e.RunHalted(at=d.now, stage=stage, outcome=Outcome.CANCELLED, reason=reason))
 
 
-def _expire_attempt(d: _Decision, task: Task, leases: Mapping[str, datetime]) -> None:
+def _expire_attempt(d: _Decision, task: Task, leases: Mapping[str, datetime], heard: datetime) -> None:
+    """``heard``: until then it had time to be heard."""
     last = task.current
     assert last is not None
     lease = leases.get(last.id)
@@ -294,14 +303,14 @@ def _expire_attempt(d: _Decision, task: Task, leases: Mapping[str, datetime]) ->
         result = Result(outcome=Outcome.CANCELLED, summary="cancelled", reason=reason)
         _end_attempt(d, task.id, last.id, "cancel", result)
     elif task.status is TaskStatus.LAUNCHED:
-        if last.launch_deadline <= d.now:
+        if last.launch_deadline <= heard:
             reason = "no agent has started it in time; is an agent for it running?"
             _end_attempt(d, task.id, last.id, "launch", _lost(reason))
-    elif last.deadline is not None and last.deadline <= d.now:
+    elif last.deadline is not None and last.deadline <= heard:
         reason = "it ran past its timeout and its agent did not end it"
         result = Result(outcome=Outcome.TIMED_OUT, summary="timed out", reason=reason)
         _end_attempt(d, task.id, last.id, "timeout", result)
-    elif lease is not None and lease <= d.now:
+    elif lease is not None and lease <= heard:
         _end_attempt(d, task.id, last.id, "lease", _lost(f"{last.worker or 'its agent'} has fallen silent"))
 
 
