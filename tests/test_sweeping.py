@@ -182,7 +182,7 @@ def test_a_run_that_can_t_be_decided_on_keeps_no_other_from_being_looked_at(
         looked_at.append(run)
         if run == run_id("t1"):
             raise NotFound(f"no run {run}")
-        return tick(run)
+        return tick(run, heard=True)
 
     def prune(now: datetime) -> int:
         done.append(now)
