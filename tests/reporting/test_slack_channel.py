@@ -314,6 +314,33 @@ def test_a_process_that_was_held_up_does_not_leave_an_older_state(
     assert headline(card) == ":white_check_mark: shop succeeded on main"
 
 
+@pytest.mark.parametrize("applied", [True, False], ids=["answer-lost", "call-lost"])
+def test_who_was_held_up_and_failed_makes_it_good_when_it_comes_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, applied: bool
+) -> None:
+    """Another has told of the end meanwhile, and with it of what the first one was to tell."""
+    story = failing()
+    rig.desk.report(story, "attempt:1")
+    early, store = rig.desk.put(passes(story, "test")), rig.desk.store
+    settle = store.settle_reports
+
+    def held_up(rows: Sequence[ReportRow]) -> None:
+        monkeypatch.undo()
+        rig.desk.report(passes(story, "script"), "finished")
+        rig.workspace.fail(Fault("chat.update", drop=True, applied=applied))
+        settle(rows)
+
+    monkeypatch.setattr(store, "settle_reports", held_up)
+    with pytest.raises(TransientError):
+        rig.desk.again(early, "stage:test", early.version)
+    rig.desk.again(early, "stage:test", early.version)
+    (card,) = rig.cards
+    assert headline(card) == ":white_check_mark: shop succeeded on main"
+    updates = rig.calls("chat.update")
+    rig.desk.again(early, "stage:test", early.version)
+    assert rig.calls("chat.update") == updates
+
+
 def test_a_message_that_comes_late_shows_what_was_not_worth_a_message_of_its_own(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,14 +111,15 @@ def run_all(steps: Sequence[Callable[[], object]]) -> None:
 
 
 def _tell(message: ReportRequested, current: Report, channel: Channel, store: Reports, clock: Clock) -> None:
-    ledger = Ledger(store, clock, message.run, channel.name)
+    ledger = Ledger(store, clock, message.run, channel.name, message.fact)
     silence = channel.silent(current.run)
     if silence:
         if message.fact == FINISHED:
             ledger.settle(_facts(message, current.run, store), SKIPPED, silence[:500])
         return
     before = ledger.find(message.fact)
-    if before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version:
+    settled = before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version
+    if settled and not ledger.unfinished():
         return
     try:
         told = channel.tell(current, ledger)

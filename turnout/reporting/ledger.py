@@ -9,6 +9,9 @@ An effect is named by a fact. Its rows in the reports table are its tries: ``car
 | `failed` | this try has ended without an answer that says it was done |
 | `skipped` | looked at, nothing was to be done; the reference says why |
 
+A change of what is there (``change:<fact>``) is announced before and ended after, so that a fact whose telling broke off
+is told again even where another one has overtaken and settled it.
+
 A reservation is an insert that only one of several processes gets. A row in the way that is `sending` belongs to
 somebody who is at it right now, or who died: within `LEASE` we come back later, after it we take over with the
 next try. Whoever makes a try that isn't the first looks for the effect of the earlier ones before doing it again.
@@ -56,12 +59,13 @@ class Reports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The effects of one channel for one run."""
+    """The effects of one channel for one run. ``fact``: what is being told, in whose name changes are announced."""
 
     reports: Reports
     clock: Clock
     run: str
     channel: str
+    fact: str = ""
     lease: timedelta = LEASE
 
     def once(
@@ -134,6 +138,18 @@ class Ledger:
         """When the effect was tried first, whatever came of it; None: never. A try that failed may have had it."""
         row = self.find(fact)
         return None if row is None else row.at
+
+    def begin(self) -> None:
+        """What people see is about to be changed in the name of `fact`: it is `unfinished` until `end`."""
+        self.record(f"change:{self.fact}", SENDING, "", 0)
+
+    def end(self) -> None:
+        self.record(f"change:{self.fact}", SENT, "", 0)
+
+    def unfinished(self) -> bool:
+        """Whether a change in the name of `fact` did not come to its end: nobody knows what people see."""
+        row = self.find(f"change:{self.fact}")
+        return row is not None and row.status == SENDING
 
     def forget(self, fact: str) -> None:
         """The effect has been undone by somebody: it may be done anew."""

@@ -84,15 +84,19 @@ class SlackChannel:
             reference = ledger.once(
                 CARD,
                 run.version,
-                partial(self._make, place, message, made),
+                partial(self._make, place, message, ledger, made),
                 partial(self.chat.find, place, message["metadata"]),
             )
             if made and (fresh := read(ledger.reports, run.id)).run.version > run.version:
                 report = fresh  # who told of it meanwhile saw no message that had to be kept up to date
                 continue
             row = ledger.find(CARD)
-            if not overtaken and row is not None and row.status == SENT and row.version >= run.version:
+            known = row is not None and row.status == SENT and row.version >= run.version
+            if known and not overtaken and (made or not ledger.unfinished()):
+                if made:
+                    ledger.end()
                 return reference, report
+            ledger.begin()
             # Where a newer state has been told in the meantime, that stays, and is seen below.
             ledger.settle({CARD: run.version}, SENDING, reference)
             if not self.chat.update(reference, message):
@@ -101,6 +105,7 @@ class SlackChannel:
             row = ledger.find(CARD)
             if row is not None and row.version == run.version and row.reference == reference:
                 ledger.record(CARD, SENT, reference, run.version)
+                ledger.end()
                 return reference, report
             # Somebody else was at it meanwhile, and ours may have come last: show the newest state.
             overtaken, report = True, read(ledger.reports, run.id)
@@ -108,8 +113,9 @@ class SlackChannel:
             f"slack: the message of run {report.run.id} is being changed by others, come back later"
         )
 
-    def _make(self, place: str, message: Mapping[str, Any], made: list[str]) -> str:
+    def _make(self, place: str, message: Mapping[str, Any], ledger: Ledger, made: list[str]) -> str:
         """Post it, and note that in ``made``."""
+        ledger.begin()
         made.append(self.chat.post(place, message))
         return made[-1]
 
