@@ -9,8 +9,8 @@ An effect is named by a fact. Its rows in the reports table are its tries: ``car
 | `failed` | this try has ended without an answer that says it was done |
 | `skipped` | looked at, nothing was to be done; the reference says why |
 
-A change of what is there (``change:<fact>``) is announced before and ended after, so that a fact whose telling broke off
-is told again even where another one has overtaken and settled it.
+A change of what is there (``change:<fact>``) is announced before and ended after, so that a fact whose telling broke
+off is told again even where another one has overtaken and settled it.
 
 A reservation is an insert that only one of several processes gets. A row in the way that is `sending` belongs to
 somebody who is at it right now, or who died: within `LEASE` we come back later, after it we take over with the
