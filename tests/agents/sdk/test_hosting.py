@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -310,9 +311,13 @@ def test_a_stopped_process_is_killed_when_its_time_is_up(
         running = Running(fresh, task)
         wait_until((tmp_path / "mark").exists)
         zygote = fresh.host.forks.pid
-        for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split():
-            os.kill(int(pid), signal.SIGSTOP)  # the attempt's own, and those that wait for one
+        stopped = [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)  # the attempt's own, and those that wait for one
         result = running.result().result
+        for pid in stopped:  # keepers among them, which nobody kills: they would outlive the tests
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
     assert result.outcome is Outcome.TIMED_OUT
     assert "it was killed" in result.reason
 
