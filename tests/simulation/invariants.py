@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.outside import drawn
-from turnout.adapters.store.projection import run_row
+from tests.simulation.endings import Ending, short
 from turnout.core import events as e
 from turnout.core import messages as m
-from turnout.core.dead_letters import open_letters
 from turnout.core.errors import IllegalTransition
-from turnout.core.ids import attempt_id, delivery_message_id, run_id
+from turnout.core.ids import attempt_id, run_id
 from turnout.core.model import Outcome
 from turnout.core.outgoing import FINISHED, outgoing
 from turnout.core.plan import Plan
 from turnout.core.ports import Commit, OutboxRow
-from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, evolve, replay
-from turnout.core.topics import AGENT_REPORT, DEAD_LETTERS, PIPELINE_EVENTS
-from turnout.reporting.policy import is_told
+from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, evolve
+from turnout.core.topics import AGENT_REPORT, DEAD_LETTERS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -93,7 +90,7 @@ class Watch:
     def _committed(self, change: Commit, after: Run) -> None:
         before = self.states.get(after.id)
         if (before.version if before else 0) != change.expected:
-            self.fail("one history", f"run {_short(after)}: two writers wrote version {change.expected + 1}")
+            self.fail("one history", f"run {short(after)}: two writers wrote version {change.expected + 1}")
             return
         self.events += len(change.events)
         run = before
@@ -106,7 +103,7 @@ class Watch:
             self._happened(then, event, run)
         if run is None or run != after:
             self.fail(
-                "the projection is the fold of the events", f"run {_short(after)} at version {after.version}"
+                "the projection is the fold of the events", f"run {short(after)} at version {after.version}"
             )
             return
         self._ordered(change, run)
@@ -117,7 +114,7 @@ class Watch:
                 self.facts[(run.id, each.message.fact)] = run.version  # type: ignore[attr-defined]
         if self.world.story is not None:
             for event in change.events:
-                self.world.tell(f"run {_short(run)}", _said(event))
+                self.world.tell(f"run {short(run)}", _said(event))
 
     def _happened(self, before: Run | None, event: e.Event, run: Run) -> None:
         match event:
@@ -125,10 +122,10 @@ class Watch:
                 if event.trigger in self.triggers:
                     self.fail(
                         "one run a trigger",
-                        f"{event.trigger[:8]} made {_short(run)} and {self.triggers[event.trigger][:4]}",
+                        f"{event.trigger[:8]} made {short(run)} and {self.triggers[event.trigger][:4]}",
                     )
                 if run.id != run_id(event.trigger):
-                    self.fail("derived ids", f"run {_short(run)} is not what its trigger makes")
+                    self.fail("derived ids", f"run {short(run)} is not what its trigger makes")
                 self.triggers[event.trigger] = run.id
             case e.StageStarted():
                 self._may_start(run, event.stage)
@@ -140,7 +137,7 @@ class Watch:
             case e.RetryScheduled():
                 self._retried(event, run)
             case _ if before is not None and before.finished and not isinstance(event, e.MessageIgnored):
-                self.fail("an ended run never changes", f"{event.kind} after the end of {_short(run)}")
+                self.fail("an ended run never changes", f"{event.kind} after the end of {short(run)}")
             case _:
                 pass
 
@@ -151,32 +148,32 @@ class Watch:
             if needed.status is not StageStatus.FINISHED or needed.blocks:
                 self.fail(
                     "no stage before its needs",
-                    f"{name} of {_short(run)} started, {need} is {needed.status.value}",
+                    f"{name} of {short(run)} started, {need} is {needed.status.value}",
                 )
         approval = planned.approval
         if approval is not None and len({each.by for each in run.stages[name].approvals}) < approval.required:
-            self.fail("no stage before its approval", f"{name} of {_short(run)}")
+            self.fail("no stage before its approval", f"{name} of {short(run)}")
 
     def _launched(self, before: Run, event: e.AttemptLaunched, run: Run) -> None:
         if event.attempt != attempt_id(run.id, event.task, event.number):
             self.fail("derived ids", f"attempt {event.number} of {event.task}")
         if event.attempt in self.attempts:
             self.fail(
-                "one launch an attempt", f"attempt {event.number} of {event.task} of {_short(run)} again"
+                "one launch an attempt", f"attempt {event.number} of {event.task} of {short(run)} again"
             )
         self.attempts[event.attempt] = run.id
         task = before.stages[event.stage].tasks[event.task]
         if task.active:
-            self.fail("one attempt at a time", f"{event.task} of {_short(run)}")
+            self.fail("one attempt at a time", f"{event.task} of {short(run)}")
         if task.due_at is not None and task.due_at > event.at:
-            self.fail("no retry before it is due", f"{event.task} of {_short(run)}")
+            self.fail("no retry before it is due", f"{event.task} of {short(run)}")
         if before.status is not RunStatus.RUNNING:
             self.fail(
-                "nothing starts in a run that ends", f"{event.task} of {_short(run)}, {before.status.value}"
+                "nothing starts in a run that ends", f"{event.task} of {short(run)}, {before.status.value}"
             )
         limit = run.plan.parallel if run.plan else 0
         if limit and sum(task.active for _, task in run.tasks()) > limit:
-            self.fail("no more at once than allowed", f"{event.task} of {_short(run)}")
+            self.fail("no more at once than allowed", f"{event.task} of {short(run)}")
 
     def _retried(self, event: e.RetryScheduled, run: Run) -> None:
         stage = run.stage_of(event.task)
@@ -186,7 +183,7 @@ class Watch:
         assert last is not None
         assert last.result is not None
         if (event.budget == "infrastructure") != last.result.lost:
-            self.fail("who lost it pays for the retry", f"{event.task} of {_short(run)}, {event.budget}")
+            self.fail("who lost it pays for the retry", f"{event.task} of {short(run)}, {event.budget}")
         tried = Counter(each.result.lost for each in task.attempts if each.result is not None)
         allowed = run.plan.infrastructure_retries if run.plan else 0
         if (
@@ -195,7 +192,7 @@ class Watch:
             or (tried[last.result.lost] > (allowed if last.result.lost else retries.max))
         ):
             self.fail(
-                "no more tries than the budget", f"{event.task} of {_short(run)}: {len(task.attempts)} tries"
+                "no more tries than the budget", f"{event.task} of {short(run)}: {len(task.attempts)} tries"
             )
 
     def _ordered(self, change: Commit, run: Run) -> None:
@@ -207,17 +204,17 @@ class Watch:
                 continue
             sent[wanted] -= 1
             if sent[wanted] < 0:
-                self.fail("what is decided is sent", f"{event.kind} of {_short(run)} without {wanted}")
+                self.fail("what is decided is sent", f"{event.kind} of {short(run)} without {wanted}")
 
     def _ended(self, event: e.AttemptFinished, run: Run) -> None:
         if event.attempt in self.ended:
-            self.fail("one counted result an attempt", f"{event.task} of {_short(run)}")
+            self.fail("one counted result an attempt", f"{event.task} of {short(run)}")
         self.ended[event.attempt] = event.by
         result = event.result
         if result.summary == "forged":
-            self.fail("only results with the attempt's token count", f"{event.task} of {_short(run)}")
+            self.fail("only results with the attempt's token count", f"{event.task} of {short(run)}")
         if result.outcome is Outcome.SUCCESS and result.outputs.get("by") != event.attempt:
-            self.fail("a result counts for its own attempt", f"{event.task} of {_short(run)}")
+            self.fail("a result counts for its own attempt", f"{event.task} of {short(run)}")
         if event.by != "agent" and self.world.scenario.peaceful:
             self._too_early(event, run)
 
@@ -229,9 +226,9 @@ class Watch:
         if work is not None and work.stillborn:
             return
         if event.by == "lease" and work is not None and not work.silent:
-            self.fail("who says that it lives is not lost", f"{event.task} of {_short(run)}")
+            self.fail("who says that it lives is not lost", f"{event.task} of {short(run)}")
         if event.by == "cancel" and work is not None and not work.deaf:
-            self.fail("who is told to stop stops", f"{event.task} of {_short(run)}")
+            self.fail("who is told to stop stops", f"{event.task} of {short(run)}")
 
     # --- now and then, in the calm ------------------------------------------------------------------
 
@@ -264,7 +261,7 @@ class Watch:
                 key = f"{task.id}/{last.id if last else ''}"
                 since = self._late.setdefault(key, now)
                 if now - since > SLACK:
-                    self.fail("what is due is done", f"{task.id} of {_short(run)} was due at {due:%H:%M:%S}")
+                    self.fail("what is due is done", f"{task.id} of {short(run)} was due at {due:%H:%M:%S}")
 
     def unsettled(self) -> str:
         """What still has to come to its end; empty: nothing."""
@@ -275,7 +272,7 @@ class Watch:
             return "an attempt is at work"
         waiting = [each for each in self.states.values() if not each.finished]
         if waiting:
-            return f"run {_short(waiting[0])} is {waiting[0].status.value}"
+            return f"run {short(waiting[0])} is {waiting[0].status.value}"
         if not {each.id for each in world.pushes} <= world.accepted.keys():
             return "a delivery is not accepted"
         if world.store.unpublished(limit=1):
@@ -309,167 +306,8 @@ class Watch:
         if waiting:
             self.fail("everything comes to its end", waiting)
             return
-        for check in (
-            self._deliveries,
-            self._balance,
-            self._effects,
-            self._replay,
-            self._projections,
-            self._requests,
-            self._dead_letters,
-            self._reports,
-        ):
-            for name, text in check():
-                self.fail(name, text)
-
-    def _deliveries(self) -> Iterator[tuple[str, str]]:
-        rows = {each.id: each for each in self.world.store.deliveries(limit=1000)}
-        for push in self.world.pushes:
-            row = rows.get(f"d-{push.id}")
-            name = "a delivery ends in one run or one reason"
-            if row is None:
-                yield name, f"{push.id} was accepted, and is not known"
-                continue
-            run = self.states.get(run_id(delivery_message_id("github", f"d-{push.id}")))
-            if push.kind in ("run", "broken"):
-                if run is None or row.status != "run" or row.run != run.id:
-                    yield (
-                        name,
-                        f"{push.id} is {row.status} ({row.reason}), its run {'is there' if run else 'is not there'}",
-                    )
-            elif row.status != "ignored" or not row.reason or run is not None:
-                yield name, f"{push.id} should be ignored, and is {row.status}"
-
-    def _balance(self) -> Iterator[tuple[str, str]]:
-        for attempt in self.attempts.keys() - self.ended.keys():
-            yield "the ledger is balanced", f"attempt {attempt[:8]} was launched, and never ended"
-        for attempt in self.ended.keys() - self.attempts.keys():
-            yield "the ledger is balanced", f"attempt {attempt[:8]} ended, and was never launched"
-
-    def _effects(self) -> Iterator[tuple[str, str]]:
-        """One run an attempt. The one exception that docs/simulation.md names: on machines that share no claims, a
-        record that is on its topic twice may be run by each of them."""
-        effects = self.world.effects
-        for attempt, begun in effects.begun.items():
-            machines = Counter(home for _, home in begun)
-            copies = self.world.bus.copies[attempt]
-            if max(machines.values()) > 1 or len(begun) > copies:
-                where = " and ".join(worker for worker, _ in begun)
-                yield (
-                    "an attempt runs once",
-                    f"attempt {attempt[:8]} ran on {where}; its task was sent {copies} times",
-                )
-            if attempt not in self.attempts:
-                yield "an attempt runs once", f"attempt {attempt[:8]} ran, and was never launched"
-        for run in self.states.values():
-            for _, task in run.tasks():
-                for each in task.attempts:
-                    good = each.result is not None and each.result.outcome is Outcome.SUCCESS
-                    if good and each.id not in effects.begun:
-                        yield "no success without work", f"{task.id} of {_short(run)}"
-
-    def _replay(self) -> Iterator[tuple[str, str]]:
-        for id, steps in self.history.items():
-            stored = self.world.store.events(id)
-            if [each.version for each in stored] != list(range(1, len(stored) + 1)):
-                yield "one history", f"run {id[:4]}: versions {[each.version for each in stored]}"
-                continue
-            texts = self.world.scenario.seed % 4 == 0
-            events = [e.load(e.dump(each.event)) if texts else each.event for each in stored]
-            run, done = None, 0
-            for version, state in steps:
-                run = replay(events[done:version], run)
-                done = version
-                if run != state:
-                    yield "a run is rebuilt as it was", f"run {id[:4]} at version {version}"
-            if done != len(stored):
-                yield (
-                    "a run is rebuilt as it was",
-                    f"run {id[:4]} has {len(stored)} events, {done} were decided",
-                )
-
-    def _projections(self) -> Iterator[tuple[str, str]]:
-        store, name = self.world.store, "the projection is the fold of the events"
-        rows = {each.id: each for each in store.runs(limit=1000)}
-        for run in self.states.values():
-            row = rows.pop(run.id, None)
-            if store.load(run.id) != run or row is None or row != run_row(run, row.number):
-                yield name, f"run {_short(run)}"
-            if store.attempts(run.id):
-                yield (
-                    name,
-                    f"run {_short(run)} has ended, and {len(store.attempts(run.id))} attempts have not",
-                )
-        for row in rows.values():
-            yield name, f"run {row.id[:4]} is listed, and has no events"
-        due = store.next_due()
-        if due is not None:
-            yield name, f"all runs have ended, and something is due at {due}"
-
-    def _requests(self) -> Iterator[tuple[str, str]]:
-        """Whatever was asked for, by people or by the orchestrator itself, has been answered."""
-        store = self.world.store
-        if self.world.wiped:
-            return
-        for row in store._outbox.values():
-            if row.row.record.topic == PIPELINE_EVENTS:
-                id = dict(row.row.record.headers)["ce_id"].decode()
-                if not store.seen(id):
-                    kind = dict(row.row.record.headers)["ce_type"].decode()
-                    yield "every request is answered", f"{kind} {id[:8]}"
-
-    def _dead_letters(self) -> Iterator[tuple[str, str]]:
-        letters = open_letters(self.world.bus.records(DEAD_LETTERS))
-        found = Counter(each.record.value for each in letters)
-        planned = set(self.world.poison)
-        for letter in letters:
-            if letter.record.value not in planned:
-                yield "only poison is given up", f"{letter.record.topic}: {letter.reason}"
-        if not self.world.wiped:
-            for mark in planned - found.keys():
-                yield "what can't be handled is kept", mark.decode()
-
-    def _reports(self) -> Iterator[tuple[str, str]]:
-        world = self.world
-        name = "one report a fact"
-        cards = Counter(each.run for each in world.slack.messages if not each.thread)
-        for id, count in cards.items():
-            if count > 1:
-                yield name, f"run {id[:4]} has {count} messages"
-        for key, count in Counter(
-            (each.thread, each.run, each.fact) for each in world.slack.messages if each.thread
-        ).items():
-            if count > 1:
-                yield name, f"run {key[1][:4]} has {count} answers on {key[2]}"
-        yield from self._told()
-
-    def _told(self) -> Iterator[tuple[str, str]]:
-        world, store = self.world, self.world.store
-        for run in self.states.values():
-            previous = ""
-            shown = next(
-                (each for each in world.slack.messages if each.run == run.id and not each.thread), None
-            )
-            if run.outcome is not None and shown is None and is_told(run, previous):
-                yield "what people should know is told", f"run {_short(run)} ended as {run.outcome.value}"
-            if shown is not None and not _shows(shown.message, run):
-                yield "people see the run as it is", f"run {_short(run)}"
-        for (id, fact), _ in self.facts.items():
-            row = store.find_report(id, "slack", fact)
-            if row is None or row.status not in ("sent", "skipped"):
-                yield (
-                    "every fact is told or skipped",
-                    f"{fact} of run {id[:4]} is {row.status if row else 'unknown'}",
-                )
-
-
-def _shows(message: Any, run: Run) -> bool:
-    """Whether the message says what it should say of the run as it ended."""
-    return bool(message["text"] == drawn(run))
-
-
-def _short(run: Run) -> str:
-    return run.id[:4]
+        for name, text in Ending(self).checks():
+            self.fail(name, text)
 
 
 def _said(event: e.Event) -> str:

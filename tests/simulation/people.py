@@ -39,7 +39,7 @@ def deliver(world: World, wire: Wire, push: Push) -> None:
     for again in (push.at, *push.doubled):
         kernel.sleep(max(0.0, again - kernel.now))
         while True:
-            reply = world.ask(wire, "webhook", (headers, body), 10.0)
+            reply = world.network.ask(wire, "webhook", (headers, body), 10.0)
             accepted = isinstance(reply, Answered) and reply.status < 300
             if world.story is not None:
                 said = f"is told yes to {push.id}" if accepted else f"is not told yes to {push.id}: {reply}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -15,10 +15,10 @@ from werkzeug.exceptions import HTTPException
 from agents.sdk import consuming, live, slots, spool
 from agents.sdk.live import Live
 from tests.simulation import threads
-from tests.simulation.buses import SESSION, LogStore, ProcessBus, SimBus
-from tests.simulation.faults import POST, Faults, Window
+from tests.simulation.buses import LogStore, ProcessBus, SimBus
+from tests.simulation.faults import Faults
 from tests.simulation.invariants import Watch
-from tests.simulation.kernel import EPOCH, Kernel, Process, Task
+from tests.simulation.kernel import EPOCH, Kernel, Process
 from tests.simulation.machines import (
     ON_DISK,
     Attempt,
@@ -32,19 +32,21 @@ from tests.simulation.machines import (
     job,
     resident,
 )
+from tests.simulation.network import TIMEOUT, Network, Poster
 from tests.simulation.outside import DRAWN, Slack
 from tests.simulation.people import act, deliver
 from tests.simulation.scenario import JOB, KINDS, PEOPLE, TOPICS, Scenario, change_of
-from tests.simulation.wires import CHAT, JOBS, PLAN, STORE, Unheard, Wire
+from tests.simulation.windows import FUNCTIONS, begin
+from tests.simulation.wires import CHAT, JOBS, PLAN, STORE, Wire
 from turnout import dispatcher, timers
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import messages as m
 from turnout.core.change import Change, NoChange
 from turnout.core.envelope import Envelope, Received, open_record
-from turnout.core.errors import InvalidConfig, NotFound, PermanentError, Problem, TransientError, TurnoutError
+from turnout.core.errors import InvalidConfig, NotFound, PermanentError, Problem, TurnoutError
 from turnout.core.plan import NotTriggered
 from turnout.core.ports import Producer, Store
-from turnout.core.posting import Answered, Patience, Reply, Route, Unanswered, Unreachable
+from turnout.core.posting import Answered, Patience, Reply, Route
 from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 from turnout.dispatcher import Dispatcher, DispatcherSettings
 from turnout.launching import Launcher
@@ -60,7 +62,6 @@ KEY = b"the server's key"
 SECRET = b"the webhook's secret"
 HORIZON = 3 * 3600.0
 """Seconds after the calm within which everything must have come to its end."""
-FUNCTIONS = "functions"
 SUBSCRIBED = {
     PIPELINE_EVENTS: "orchestrator",
     AGENT_RESULTS: "orchestrator",
@@ -74,8 +75,6 @@ SELDOM = 30.0
 SETTINGS = DispatcherSettings(
     concurrency=3, buffer=50, commit_every=0.2, idle=IDLE, patience=Patience(tries=25)
 )
-TIMEOUT = 12.0
-"""Seconds for one answer of a function."""
 MODULES = (dispatcher, timers, consuming, live, slots, spool)
 """Production modules with threads or a clock of their own."""
 
@@ -89,21 +88,6 @@ def simulated() -> Iterator[None]:
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, stand_in)
         yield
-
-
-@dataclass(slots=True)
-class Call:
-    caller: Task
-    reply: Reply | None = None
-
-
-@dataclass
-class Instance:
-    """A process that serves a function."""
-
-    process: Process
-    serve: Callable[[Any], Reply]
-    calls: list[Call] = field(default_factory=list)
 
 
 class World:
@@ -127,7 +111,7 @@ class World:
         self.store: MemoryStore = LogStore(self.bus) if scenario.embedded else MemoryStore()
         self.effects = Effects()
         self.slack = Slack(self.kernel)
-        self.functions: dict[str, list[Instance]] = {}
+        self.network = Network(self.kernel)
         self.processes: dict[str, Process] = {}
         self.homes = [Home(f"machine-{n + 1}") for n in range(scenario.machines)]
         self.working = 0
@@ -151,7 +135,7 @@ class World:
             try:
                 self._populate()
                 for window in self.windows:
-                    kernel.after(window.start, partial(self._begin, window))
+                    kernel.after(window.start, partial(begin, self, window))
                 kernel.after(planned.calm, self._calm)
                 if kernel.run(planned.calm + HORIZON, self._quiet) or not self.watch.broken:
                     self.watch.at_the_end()
@@ -236,52 +220,6 @@ class World:
 
     # --- functions ------------------------------------------------------------------------------
 
-    def _serve(self, wire: Wire, function: str, handle: Callable[[Any], Reply]) -> None:
-        instance = Instance(wire.process, handle)
-        self.functions.setdefault(function, []).append(instance)
-        wire.process.on_death.insert(0, partial(self._hang_up, function, instance))
-
-    def _hang_up(self, function: str, instance: Instance) -> None:
-        self.functions[function].remove(instance)
-        for call in instance.calls:
-            call.reply = Unanswered("the connection was reset")
-            self.kernel.wake(call.caller)
-
-    def ask(self, wire: Wire, function: str, request: Any, timeout: float = TIMEOUT) -> Reply:
-        """Call a function over the network."""
-        send = partial(self._send, wire, function, request, timeout)
-
-        def twice(_fault: object) -> Reply:
-            send()
-            return send()
-
-        try:
-            return wire.call(function, "post", POST, send, twice)
-        except Unheard as error:
-            return Unanswered(error.message)
-        except TransientError as error:
-            return Unreachable(error.message)
-
-    def _send(self, wire: Wire, function: str, request: Any, timeout: float) -> Reply:
-        instances = self.functions.get(function)
-        if not instances:
-            return Unreachable("nobody listens")
-        instance = instances[int(wire.process.chance.random() * len(instances))]
-        caller = self.kernel.task
-        assert caller is not None
-        call = Call(caller)
-        instance.calls.append(call)
-        self.kernel.spawn(instance.process, partial(self._answer, instance, call, request), "call")
-        self.kernel.wait(timeout)
-        if call in instance.calls:
-            instance.calls.remove(call)
-        return call.reply or Unanswered("no answer in time")
-
-    def _answer(self, instance: Instance, call: Call, request: Any) -> None:
-        call.reply = instance.serve(request)
-        if call in instance.calls:
-            self.kernel.wake(call.caller, 0.002)
-
     def _handling(self, handle: Callable[[Envelope], object]) -> Callable[[Received], Reply]:
         """What `turnout.serving` makes of a function: the status is the answer."""
 
@@ -310,7 +248,7 @@ class World:
             answer = webhook.receive(*request)
             return Answered(answer.status)
 
-        self._serve(wire, "webhook", serve)
+        self.network.serve(wire, "webhook", serve)
 
     def _read(self, event: str, body: bytes) -> Change | NoChange:
         push = self.push(json.loads(body)["id"])
@@ -337,7 +275,7 @@ class World:
         if self.scenario.timers:
             more["on_due"] = Timers(lambda run: orchestrator.tick(run), wire.process).set
         orchestrator = self.orchestrator_of(wire, **more)
-        self._serve(wire, "orchestrator", self._handling(orchestrator.handle))
+        self.network.serve(wire, "orchestrator", self._handling(orchestrator.handle))
 
     def _plan(self, wire: Wire, request: m.RunRequested) -> Planned:
         return wire.call("git", "plan", PLAN, partial(self._planned, request))
@@ -364,11 +302,11 @@ class World:
             assert isinstance(message, m.ReportRequested)
             report(message, store, [channel], wire.process)
 
-        self._serve(wire, "reporter", self._handling(handle))
+        self.network.serve(wire, "reporter", self._handling(handle))
 
     def _launcher(self, wire: Wire) -> None:
         launcher = Launcher({JOB: wire.port(self.jobs, "runtime", JOBS)})
-        self._serve(wire, "launcher", self._handling(launcher.handle))
+        self.network.serve(wire, "launcher", self._handling(launcher.handle))
 
     def _sweeper(self, wire: Wire) -> None:
         store = self.store_of(wire)
@@ -389,7 +327,7 @@ class World:
             FUNCTIONS,
             [Route(topic, f"http://{function}", TIMEOUT) for topic, function in SUBSCRIBED.items()],
             member=wire.process.name,
-            poster=_Poster(self, wire),
+            poster=Poster(self.network, wire),
             clock=wire.process,
             settings=SETTINGS,
             monotonic=wire.process.monotonic,
@@ -452,64 +390,6 @@ class World:
         for each in tasks:
             self.busy += 1
             self.kernel.spawn(wire.process, partial(each, wire=wire))
-
-    def _begin(self, window: Window) -> None:
-        if self.story is not None:
-            self.tell("the world", str(window))
-        chance, now = self.kernel.chance_of(window.id), self.kernel.now
-        those = sorted(each for each in self.processes if each.startswith(window.whom))
-        process = self.processes[chance.choice(those)] if those else None
-        match window.what:
-            case "kill" if process is not None:
-                self.kernel.kill(process)
-            case "stop" if process is not None and process.stop is not None:
-                process.stop()
-            case "pause" if process is not None:
-                process.frozen_until = window.end
-                self._silent(process, window.end - now)
-            case "cut" if process is not None:
-                self.faults.cuts[(process.name, window.target)] = window.end
-                if window.target == "bus":
-                    self._silent(process, window.end - now)
-            case "outage":
-                self.faults.cuts[("*", window.target)] = window.end
-                if self.scenario.embedded and window.target == "store":
-                    self.faults.cuts[("*", "bus")] = window.end
-            case "evict":
-                members = [each for each in self.bus.members if each.group == window.whom]
-                if members:
-                    self.bus.forget(chance.choice(members))
-            case "rebalance":
-                self.bus.rebalance_now(window.whom)
-            case "go back" if len(self.homes) == 1 or window.whom == FUNCTIONS:
-                self.bus.go_back(window.whom, chance.random())
-            case "elect":
-                self.bus.hidden[(window.whom, 0)] = window.end
-                self.kernel.after(window.end - now, self.bus.show_all)
-            case "wipe":
-                self.wiped = True
-                self.bus.wipe()
-            case _:
-                pass
-
-    def _silent(self, process: Process, seconds: float) -> None:
-        """Whoever hears nothing of it for long takes it for dead."""
-        if seconds > SESSION:
-            for member in [each for each in self.bus.members if each.wire.process is process]:
-                self.kernel.after(SESSION, partial(self.bus.forget, member))
-
-
-class _Poster:
-    """`turnout.adapters.http_poster.HttpPoster`, without HTTP."""
-
-    def __init__(self, world: World, wire: Wire) -> None:
-        self._world = world
-        self._wire = wire
-
-    def post(self, route: Route, received: Received) -> Reply:
-        return self._world.ask(self._wire, route.url.removeprefix("http://"), received, route.timeout)
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
