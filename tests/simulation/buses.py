@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from zlib import crc32
 
 from tests.simulation.faults import PUBLISH, Fault
 from tests.simulation.kernel import Kernel, Task
@@ -41,12 +42,13 @@ class SimBus(MemoryBus):
 
     def append(self, records: Sequence[Record]) -> None:
         super().append(records)
-        topics = {each.topic for each in records}
+        changed = set()
         for each in records:
+            changed.add((each.topic, crc32(each.key.encode()) % self._topics[each.topic].partitions))
             if dict(each.headers).get("ce_type") == TASK:
                 self.copies[each.key] += 1
         for member in self.members:
-            if member.parked is not None and not topics.isdisjoint(member.topics):
+            if member.parked is not None and not changed.isdisjoint(member.inner.owned()):
                 member.wake()
 
     def read(self, partition: Partition, offset: int, count: int) -> Sequence[Received]:
@@ -86,6 +88,10 @@ class SimBus(MemoryBus):
 
 class _Member(MemoryConsumer):
     """Can forget that it has read something."""
+
+    def owned(self) -> Collection[Partition]:
+        """As far as it knows."""
+        return self._positions.keys()
 
     def unread(self, batch: Sequence[Received]) -> None:
         """These have not been seen by anybody."""

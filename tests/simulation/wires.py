@@ -148,10 +148,23 @@ class Wire:
 
 
 class _Port:
+    """Each method is wrapped when it is first asked for."""
+
     def __init__(self, wire: Wire, inner: object, target: str, methods: Mapping[str, Kinds]) -> None:
+        self._wire = wire
         self._inner = inner
-        for name, kinds in methods.items():
-            setattr(self, name, partial(_through, wire, target, name, kinds, getattr(inner, name)))
+        self._target = target
+        self._methods = methods
+
+    def __getattr__(self, name: str) -> Any:
+        kinds = self._methods.get(name)
+        if kinds is None:
+            raise AttributeError(
+                f"the port {self._target} has no {name}, or nobody has said what can go wrong with it"
+            )
+        found = partial(_through, self._wire, self._target, name, kinds, getattr(self._inner, name))
+        setattr(self, name, found)
+        return found
 
 
 def _through(

@@ -139,6 +139,8 @@ class World:
                 kernel.after(planned.calm, self._calm)
                 if kernel.run(planned.calm + HORIZON, self._quiet) or not self.watch.broken:
                     self.watch.at_the_end()
+            except Exception as error:  # of a task that nobody else would hear of
+                self.watch.defect(error)
             finally:
                 self.story = None  # the end of the world is no part of it
                 kernel.close()
