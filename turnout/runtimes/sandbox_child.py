@@ -11,7 +11,7 @@ import marshal
 import os
 import sys
 
-from turnout.runtimes.sandbox_reap import SIGKILL, SIGTERM
+from turnout.runtimes.sandbox_reap import SIGKILL
 
 TYPE_CHECKING = False  # importing typing would import re
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ SAFE_FD = 100  # the first descriptor that no plan uses
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
-SIG_SETMASK, SIGINT, SIGPIPE, SIGXFSZ = 2, 2, 13, 25
+SIG_SETMASK, REAL_TIME = 2, 32  # the first signal that is none of the classic ones
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -122,8 +122,8 @@ def prepare(plan: Plan, status: int, block: int) -> None:
             prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_PDEATHSIG, SIGKILL)  # again: becoming another user took it away
     os.chdir(plan["cwd"])
-    # Python ignores the first two, and the zygote, of which our keeper may be a fork, the others: not for a tool.
-    for number in (SIGPIPE, SIGXFSZ, SIGINT, SIGTERM):
+    # Python ignores some, the zygote (our keeper may be a fork of it) others, whoever started Turnout perhaps more.
+    for number in range(1, REAL_TIME):
         libc.signal(number, None)
     libc.sigprocmask(SIG_SETMASK, bytes(128), None)
     if plan["fenced"]:
