@@ -9,7 +9,7 @@ from functools import partial
 from zlib import crc32
 
 from tests.simulation.faults import PUBLISH, Fault
-from tests.simulation.kernel import Kernel, Task
+from tests.simulation.kernel import INSTANT, Kernel, Task
 from tests.simulation.wires import POLL, POSITIONS, Wire
 from turnout.adapters.memory_bus import MemoryBus
 from turnout.adapters.memory_consumer import MemoryConsumer
@@ -125,7 +125,7 @@ class SimConsumer:
 
     def poll(self, timeout: float, max_records: int = 100) -> Sequence[Received]:
         kernel = self.bus.kernel
-        end = kernel.now + timeout
+        end = kernel.now + max(timeout, INSTANT) / self.wire.process.drift
         before = self.inner.assignment()
         while True:
             if self.evicted:
