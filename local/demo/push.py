@@ -39,20 +39,20 @@ def push_sample(folder: Path) -> Pushed:
         if each.exists():
             shutil.rmtree(each)
     folder.mkdir(parents=True, exist_ok=True)
-    _git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
-    _git(folder, "clone", "--quiet", str(remote), str(work))
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+    git(folder, "clone", "--quiet", str(remote), str(work))
     shutil.copytree(
         SAMPLE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
-    _git(work, "checkout", "--quiet", "-B", "main")
+    git(work, "checkout", "--quiet", "-B", "main")
     _commit(work, "Sell tea")
-    _git(work, "push", "--quiet", "origin", "main")
-    before = _git(work, "rev-parse", "HEAD")
+    git(work, "push", "--quiet", "origin", "main")
+    before = git(work, "rev-parse", "HEAD")
     feed = work / "src" / "shop" / "feed.py"
     feed.write_text(feed.read_text().replace('"cup": 1200', '"cup": 1200, "pot": 2900'))
     _commit(work, "Sell pots")
-    _git(work, "push", "--quiet", "origin", "main")
-    after = _git(work, "rev-parse", "HEAD")
+    git(work, "push", "--quiet", "origin", "main")
+    after = git(work, "rev-parse", "HEAD")
     return Pushed(remote, before, after, json.dumps(_payload(work, before, after)).encode())
 
 
@@ -62,16 +62,16 @@ def _payload(work: Path, before: str, after: str) -> dict[str, Any]:
     url = f"https://github.com/{REPOSITORY}"
     head = {
         "id": after,
-        "tree_id": _git(work, "rev-parse", "HEAD^{tree}"),
+        "tree_id": git(work, "rev-parse", "HEAD^{tree}"),
         "distinct": True,
-        "message": _git(work, "log", "-1", "--format=%B"),
-        "timestamp": _git(work, "log", "-1", "--format=%cI"),
+        "message": git(work, "log", "-1", "--format=%B"),
+        "timestamp": git(work, "log", "-1", "--format=%cI"),
         "url": f"{url}/commit/{after}",
         "author": author,
         "committer": author,
         "added": [],
         "removed": [],
-        "modified": _git(work, "diff", "--name-only", before, after).splitlines(),
+        "modified": git(work, "diff", "--name-only", before, after).splitlines(),
     }
     return {
         "ref": "refs/heads/main",
@@ -99,11 +99,11 @@ def _payload(work: Path, before: str, after: str) -> dict[str, Any]:
 
 
 def _commit(work: Path, message: str) -> None:
-    _git(work, "add", "--all")
-    _git(work, "commit", "--quiet", "--allow-empty", "-m", message)
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--allow-empty", "-m", message)
 
 
-def _git(at: Path, *arguments: str) -> str:
+def git(at: Path, *arguments: str) -> str:
     """Raises: subprocess.CalledProcessError."""
     done = subprocess.run(
         ["git", "-c", "commit.gpgsign=false", *arguments],

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo.push import git
 from tests.bench.timeline import STAGES, STAMP
 
 MOST_STAGES = 100
@@ -46,13 +44,13 @@ class Repository:
     def make(self, projects: Path) -> None:
         work = self.folder / self.name.replace("/", "-")
         work.mkdir(parents=True)
-        _git(work, "init", "--quiet", "--initial-branch=main")
+        git(work, "init", "--quiet", "--initial-branch=main")
         (work / "pipeline.yml").write_text(
             pipeline(self.stages, side_by_side=self.side_by_side, cells=self.cells)
         )
-        _git(work, "add", "--all")
-        _git(work, "commit", "--quiet", "-m", "Sell tea")
-        sha = _git(work, "rev-parse", "HEAD")
+        git(work, "add", "--all")
+        git(work, "commit", "--quiet", "-m", "Sell tea")
+        sha = git(work, "rev-parse", "HEAD")
         projects.mkdir(parents=True, exist_ok=True)
         (projects / f"{work.name}.yml").write_text(
             f"project:\n  repository: {self.name}\n  clone_url: {work}\n"
@@ -75,15 +73,3 @@ def wide(folder: Path, width: int) -> Repository:
     cells = -(-width // MOST_STAGES)
     names = [f"w{number}" for number in range(width // cells)]
     return Repository(folder, f"acme/wide{width}", names, side_by_side=True, cells=cells)
-
-
-def _git(at: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "commit.gpgsign=false", *arguments],
-        cwd=at,
-        env=os.environ | GIT_ENVIRONMENT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()

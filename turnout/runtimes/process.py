@@ -40,6 +40,30 @@ def spawn(arguments: Sequence[str], environ: Mapping[str, str], said: Path) -> i
     )
 
 
+class Jobs:
+    """Those that this process has started. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._started: set[int] = set()
+        self._lock = threading.Lock()
+
+    def add(self, pid: int) -> None:
+        with self._lock:
+            self._started.add(pid)
+
+    def living(self) -> set[int]:
+        """Process ids of the jobs that were started here and have not ended; those that have are collected."""
+        with self._lock:
+            for pid in list(self._started):
+                try:
+                    ended = os.waitpid(pid, os.WNOHANG)[0] != 0
+                except ChildProcessError:
+                    ended = True
+                if ended:
+                    self._started.discard(pid)
+            return set(self._started)
+
+
 class ProcessRuntime:
     """``parts``: ``module:function`` that gives a job what it needs of the world, by the settings in its environment.
 
@@ -60,8 +84,7 @@ class ProcessRuntime:
         self._parts = parts
         self._sandbox = sandbox
         self._environ = environ
-        self._started: set[int] = set()
-        self._lock = threading.Lock()
+        self._processes = Jobs()
 
     def launch(self, task: TaskRequested) -> bool:
         """Returns when its process is started; False: it was launched before. Raises: TransientError."""
@@ -99,17 +122,8 @@ class ProcessRuntime:
     def _start(self, path: Path) -> None:
         environ = os.environ if self._environ is None else self._environ
         pid = spawn([str(path), self._parts, self._sandbox], environ, path.with_suffix(".log"))
-        with self._lock:
-            self._started.add(pid)
+        self._processes.add(pid)
 
     def living(self) -> set[int]:
-        """Process ids of the jobs that were started here and have not ended; those that have are collected."""
-        with self._lock:
-            for pid in list(self._started):
-                try:
-                    ended = os.waitpid(pid, os.WNOHANG)[0] != 0
-                except ChildProcessError:
-                    ended = True
-                if ended:
-                    self._started.discard(pid)
-            return set(self._started)
+        """As `Jobs.living`."""
+        return self._processes.living()

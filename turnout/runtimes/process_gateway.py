@@ -5,8 +5,6 @@ It is launched as a container would be, so that the whole way of a launched job 
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
 from turnout.gateway import Passes
-from turnout.runtimes.process import spawn
+from turnout.runtimes.process import Jobs, spawn
 
 KEPT = 14 * 24 * 3600.0  # seconds; longer than a task's record can come again
 
@@ -27,8 +25,7 @@ class GatewayProcessRuntime:
         self._place = home / "launched"
         self._passes = passes
         self._environ = environ
-        self._started: set[int] = set()
-        self._lock = threading.Lock()
+        self._processes = Jobs()
         self._pruned = False
 
     def launch(self, task: TaskRequested) -> bool:
@@ -50,8 +47,7 @@ class GatewayProcessRuntime:
                 "TURNOUT_HOME": str(self._place),
             }
             pid = spawn([], environ, mark.with_suffix(".log"))
-            with self._lock:
-                self._started.add(pid)
+            self._processes.add(pid)
             mark.write_text(f"{pid}\n")
         except OSError as error:
             raise TransientError(
@@ -64,16 +60,8 @@ class GatewayProcessRuntime:
         """Nothing to do here: the answer to its next heartbeat tells the job."""
 
     def living(self) -> set[int]:
-        """Process ids of the jobs that were started here and have not ended; those that have are collected."""
-        with self._lock:
-            for pid in list(self._started):
-                try:
-                    ended = os.waitpid(pid, os.WNOHANG)[0] != 0
-                except ChildProcessError:
-                    ended = True
-                if ended:
-                    self._started.discard(pid)
-            return set(self._started)
+        """As `Jobs.living`."""
+        return self._processes.living()
 
     def _prune(self) -> None:
         """Once a process: marks and logs of attempts that nobody asks for any more. Raises: OSError."""
