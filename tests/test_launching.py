@@ -10,6 +10,7 @@ from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope, TransientError
 from turnout.core.model import Runtime
 from turnout.core.outgoing import task_request
+from turnout.core.ports import JobState
 from turnout.launching import Launcher
 
 
@@ -30,6 +31,9 @@ class Jobs:
 
     def cancel(self, attempt: str) -> None:
         self.cancelled.append(attempt)
+
+    def state(self, attempt: str) -> JobState:
+        return JobState("running" if attempt in self.launched else "unknown")
 
 
 def task(runtime: Runtime = Runtime.DOCKER) -> m.TaskRequested:

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from turnout.core import messages as m
 from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.model import Runtime
-
-
-class JobRuntime(Protocol):
-    """Every call is idempotent: launching twice launches once, cancelling what is over does nothing."""
-
-    def launch(self, task: m.TaskRequested) -> bool:
-        """False: it was launched before. Raises: TransientError, PermanentError."""
-        ...
-
-    def cancel(self, attempt: str) -> None: ...
+from turnout.core.ports import JobRuntime
 
 
 @dataclass(frozen=True)

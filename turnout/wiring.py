@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from turnout.adapters.mirror import Mirrors
     from turnout.adapters.store.sql_store import SqlStore
     from turnout.commanding import Commands
-    from turnout.core.ports import Bus, Producer
+    from turnout.core.ports import Bus, JobRuntime, Producer
     from turnout.gateway import Gateway, Passes
-    from turnout.launching import JobRuntime, Launcher
+    from turnout.launching import Launcher
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
     from turnout.reporting.deliver import Channel

@@ -88,7 +88,7 @@ def test_a_launched_task_runs_in_a_process_of_its_own_and_answers(launching: Lau
     assert finished.result.outcome is Outcome.SUCCESS
     assert finished.token == "secret token"
     assert [type(each) for each in said(launching.home / "bus")][:1] == [TaskStarted]
-    wait_until(lambda: launching.runtime.status(task.attempt) == "finished")
+    wait_until(lambda: launching.runtime.state(task.attempt).phase == "ended")
     wait_until(lambda: not list((launching.home / "jobs").iterdir()))
     log = launching.home / "artifacts/runs/run-1/one/1/log.txt"
     assert "hello" in log.read_text()
@@ -107,7 +107,7 @@ def test_a_launched_task_can_be_cancelled(launching: Launching, tmp_path: Path) 
     task = launching.task("long", f"touch {tmp_path}/up; sleep 60")
     launching.runtime.launch(task)
     wait_until((tmp_path / "up").exists, 40)
-    assert launching.runtime.status(task.attempt) == "running"
+    assert launching.runtime.state(task.attempt).phase == "running"
     launching.runtime.cancel(task.attempt)
     assert launching.wait("long").result.outcome is Outcome.CANCELLED
 
@@ -160,7 +160,7 @@ def test_a_killed_job_is_spoken_for_by_the_next_one(launching: Launching, tmp_pa
     wait_until((tmp_path / "up").exists, 40)
     for pid in launching.runtime.living():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: launching.runtime.status(task.attempt) == "lost")
+    wait_until(lambda: launching.runtime.state(task.attempt).reason == "its process is gone")
     assert not launching.runtime.launch(task)
     launching.runtime.launch(launching.task("next", "true"))
     result = launching.wait("killed").result

@@ -10,8 +10,7 @@ from tests.simulation.faults import Fault, Faults
 from tests.simulation.kernel import Kernel, Process
 from tests.simulation.wires import CHAT, CLAIMS, JOBS, PRODUCER, STORE, Unheard, Wire
 from turnout.core.errors import TransientError
-from turnout.core.ports import Claims, Producer, Store
-from turnout.launching import JobRuntime
+from turnout.core.ports import Claims, JobRuntime, Producer, Store
 from turnout.reporting.slack_channel import Chat
 
 

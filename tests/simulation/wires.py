@@ -42,7 +42,7 @@ CLAIMS: Mapping[str, Kinds] = dict.fromkeys(
 CHAT: Mapping[str, Kinds] = {
     **dict.fromkeys(("post", "reply", "update"), WRITE), **dict.fromkeys(("find", "find_reply"), READ)
 }  # fmt: skip
-JOBS: Mapping[str, Kinds] = {"launch": WRITE, "cancel": WRITE}
+JOBS: Mapping[str, Kinds] = {"launch": WRITE, "cancel": WRITE, "state": READ}
 POLL: Kinds = READ
 POSITIONS: Kinds = WRITE
 PLAN: Kinds = SAY

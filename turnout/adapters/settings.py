@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from turnout.core.errors import PermanentError
 from turnout.core.events import Timing
+from turnout.core.images import Images, read_images
 from turnout.core.model import Runtime, Value
 
 PREFIX = "TURNOUT_"
@@ -89,6 +90,9 @@ class Settings(Value):
         "direct",
         description="jobs of the process runtime speak to bus and store themselves, or to the gateway alone",
     )
+    agent_images: str = Field(
+        "", description="images of launched jobs: agent=image, or a pattern with {agent}, separated by commas"
+    )
     gateway_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
@@ -120,6 +124,16 @@ class Settings(Value):
             if name not in set(Runtime):
                 raise ValueError(f"{name!r} is no runtime; known are {', '.join(Runtime)}")
         return given
+
+    @field_validator("agent_images", mode="after")
+    @classmethod
+    def _known_images(cls, given: str) -> str:
+        read_images(given)
+        return given
+
+    @property
+    def images(self) -> Images:
+        return read_images(self.agent_images)
 
     @property
     def runtimes(self) -> tuple[Runtime, ...]:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 from turnout.core.change import Change
 from turnout.core.envelope import Received, Record
 from turnout.core.events import Event
+from turnout.core.messages import TaskRequested
 from turnout.core.run import Run
 
 # --- time -------------------------------------------------------------------------------------
@@ -435,4 +436,47 @@ class Claims(Protocol):
 
     def prune(self, older_than: float) -> int:
         """Forget what finished more than so many seconds ago; how many that were."""
+        ...
+
+
+# --- launched jobs ------------------------------------------------------------------------------
+
+
+JobPhase = Literal["unknown", "waiting", "running", "ended"]
+"""``unknown``: never launched here, or forgotten. ``waiting``: launched, its process has not begun (no room yet, its
+image is being pulled). ``ended``: its process is gone, or will never begin; nothing more comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What a runtime knows of an attempt's job, whatever the job itself said.
+
+    ``reason``: why it ended, or what it waits for; one line. ``since``: when it ended, None: not known.
+    ``log``: the last lines it wrote, where nothing else tells why.
+    """
+
+    phase: JobPhase
+    reason: str = ""
+    since: datetime | None = None
+    log: str = ""
+
+
+class JobRuntime(Protocol):
+    """Launches attempts as jobs of their own. Every call is idempotent, also across processes and crashes: launching
+    twice launches once, cancelling what is over or unknown does nothing. Thread-safe.
+    """
+
+    def launch(self, task: TaskRequested) -> bool:
+        """False: it was launched before, whatever came of it.
+
+        Raises: TransientError; PermanentError that says what is wrong with the task or the runtime's settings.
+        """
+        ...
+
+    def cancel(self, attempt: str) -> None:
+        """Make it end soon: what it runs is told to stop, and killed if it does not. Raises: TransientError."""
+        ...
+
+    def state(self, attempt: str) -> JobState:
+        """Raises: TransientError."""
         ...

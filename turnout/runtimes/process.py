@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
-from turnout.core.ports import Claims, ClaimState
+from turnout.core.ports import Claims, JobState
 
 PARTS = "turnout.wiring:job_parts"
 JOB = "agents.sdk.job"
@@ -38,6 +39,18 @@ def spawn(arguments: Sequence[str], environ: Mapping[str, str], said: Path) -> i
         ],
         setsid=True,
     )
+
+
+def started_at(pid: int) -> str:
+    """What tells a process from a later one of the same number, in the kernel's ticks; empty: it is gone.
+
+    Source: proc(5), field 22 of ``/proc/PID/stat``.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 class Jobs:
@@ -105,8 +118,20 @@ class ProcessRuntime:
         """Whoever runs it on this machine sees the mark within a second, and answers that it was cancelled."""
         self._claims.cancel(attempt)
 
-    def status(self, attempt: str) -> ClaimState:
-        return self._claims.state(attempt)
+    def state(self, attempt: str) -> JobState:
+        """``ended`` only where its claim says so: a job that died before it claimed is a task that nobody has run."""
+        claim = self._claims.state(attempt)
+        match claim:
+            case "running":
+                return JobState("running")
+            case "lost":
+                return JobState("ended", "its process is gone")
+            case "finished":
+                return JobState("ended", "it has come to its end")
+            case "free" | "claimed":
+                return JobState("waiting" if (self._jobs / f"{attempt}.json").exists() else "unknown")
+            case _:
+                assert_never(claim)
 
     def _write(self, task: TaskRequested) -> Path:
         """The task holds its token: nobody else may read it."""

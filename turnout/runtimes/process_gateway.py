@@ -11,8 +11,9 @@ from pathlib import Path
 
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
+from turnout.core.ports import JobState
 from turnout.gateway import Passes
-from turnout.runtimes.process import Jobs, spawn
+from turnout.runtimes.process import Jobs, spawn, started_at
 
 KEPT = 14 * 24 * 3600.0  # seconds; longer than a task's record can come again
 
@@ -48,7 +49,7 @@ class GatewayProcessRuntime:
             }
             pid = spawn([], environ, mark.with_suffix(".log"))
             self._processes.add(pid)
-            mark.write_text(f"{pid}\n")
+            mark.write_text(f"{pid} {started_at(pid)}\n")
         except OSError as error:
             raise TransientError(
                 f"no process could be started for attempt {task.attempt}: {error.strerror}",
@@ -58,6 +59,22 @@ class GatewayProcessRuntime:
 
     def cancel(self, attempt: str) -> None:
         """Nothing to do here: the answer to its next heartbeat tells the job."""
+
+    def state(self, attempt: str) -> JobState:
+        """``ended`` once the process that was started for it is gone, whoever started it."""
+        try:
+            mark = (self._jobs / f"{attempt}.launched").read_text().split()
+        except FileNotFoundError:
+            return JobState("unknown")
+        self.living()
+        if not mark:  # the disk was full
+            return JobState("unknown")
+        born = mark[1] if len(mark) > 1 else ""
+        return (
+            JobState("running")
+            if started_at(int(mark[0])) == born
+            else JobState("ended", "its process is gone")
+        )
 
     def living(self) -> set[int]:
         """As `Jobs.living`."""
