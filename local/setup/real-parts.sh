@@ -26,6 +26,16 @@ has_java_17() {
 
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb; }
 
+has_sbin() { [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
+
+# A Docker Engine and what it needs; a client alone is not enough.
+has_docker() {
+    local each
+    for each in dockerd iptables ip containerd; do
+        has "$each" || has_sbin "$each" || return 1
+    done
+}
+
 # Command lines of the agents' JavaScript tools need Node 18 or newer.
 has_node() { has node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 18 ]; }
 
@@ -38,6 +48,9 @@ has_java_17 || missing+=(openjdk-17-jre-headless)
 has mvn || missing+=(maven)
 has_node || missing+=(nodejs)
 has npm || missing+=(npm)
+has_docker || missing+=(docker.io iptables iproute2)
+[ -x /bin/busybox ] || missing+=(busybox-static)
+has debootstrap || has_sbin debootstrap || missing+=(debootstrap)
 # A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.
 [ "$(uname -m)" != x86_64 ] || has linux.uml || missing+=(user-mode-linux)
 if [ "${#missing[@]}" -eq 0 ]; then
@@ -75,6 +88,7 @@ for check in git bwrap slirp4netns mvn npm; do
 done
 has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"
 has_java_17 || fail "java is older than 17, though openjdk-17-jre-headless is installed: set JAVA_HOME to it"
+has_docker || fail 'there is no dockerd, though the package docker.io is installed'
 has_node || fail "node is older than 18, though the newest package is installed: install a newer Node"
 rm -f "$log"
 fetch
