@@ -13,7 +13,7 @@ from tests.real import require
 
 @pytest.fixture(scope="session")
 def dockerd() -> Iterator[Dockerd]:
-    """Its images and containers go with it. Containers on its bridge, which is the default network, reach this machine at
+    """Its images and containers go with it. Containers on its bridge, the default network, reach this machine at
     ``dockerd.address``, and nothing else; ``dockerd.environ`` is for programs that speak to it.
 
     Whoever asks for it is a real test, with or without the marker.

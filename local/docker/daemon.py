@@ -1,4 +1,4 @@
-"""A real Docker Engine from the system's packages: its own data, socket and bridge, and nothing of the machine's changed.
+"""A real Docker Engine from the system's packages: its own data, socket and bridge; nothing of the machine's changes.
 
 It makes no packet filter rules and switches no forwarding on: containers on its bridge reach this machine, and nothing
 beyond it. As a command it serves until Ctrl-C: ``python -m local.docker.daemon``.
