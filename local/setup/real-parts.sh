@@ -48,6 +48,13 @@ has_java_17 || missing+=(openjdk-17-jre-headless)
 has mvn || missing+=(maven)
 has_node || missing+=(nodejs)
 has npm || missing+=(npm)
+# Building images without a daemon: what runs the steps, their network, the registry, and a base that needs no pull.
+has buildah || missing+=(buildah)
+has runc || has /usr/sbin/runc || missing+=(runc)
+has /usr/lib/podman/netavark || has netavark || missing+=(netavark)
+has skopeo || missing+=(skopeo)
+has docker-registry || missing+=(docker-registry)
+has busybox || missing+=(busybox-static)
 has_docker || missing+=(docker.io iptables iproute2)
 [ -x /bin/busybox ] || missing+=(busybox-static)
 has debootstrap || has_sbin debootstrap || missing+=(debootstrap)
@@ -83,7 +90,7 @@ fi
 apt update || fail 'apt-get update failed (above: why)'
 apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install ${missing[*]} (above: why)"
 
-for check in git bwrap slirp4netns mvn npm; do
+for check in git bwrap slirp4netns mvn npm buildah skopeo docker-registry busybox; do
     has "$check" || fail "$check is not on PATH, though its package is installed"
 done
 has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"

@@ -1,0 +1,1 @@
+"""A real registry of images on loopback, in a temporary directory."""
