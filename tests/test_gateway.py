@@ -54,7 +54,7 @@ class House:
             self.world.clock,
             KEY,
             Limits(**limits),
-            lambda checkout: g.CheckoutCredential(username="x-token", password=f"for {checkout.repository}"),
+            lambda task: g.CheckoutCredential(username="x-token", password=f"for {task.checkout.repository}"),
         )
         self._heard = 0
 

@@ -13,7 +13,7 @@ from turnout.core.ports import Artifacts
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> Artifacts:
+def artifacts(tmp_path: Path) -> FileArtifacts:
     return FileArtifacts(tmp_path / "artifacts")
 
 
@@ -96,3 +96,29 @@ def test_keys_of_attempts_stay_below_their_task_whatever_a_matrix_holds(artifact
     assert key == "runs/r/unit[os=..%2F..%2Fx,python=3.11]/2/log.txt"
     artifacts.append(key, b"fine")
     assert attempt_key("r", "..", 1, "a/b.xml") == "runs/r/%2E%2E/1/a/b.xml"
+
+
+def test_a_piece_at_its_place_is_added_once_however_often_it_comes(artifacts: FileArtifacts) -> None:
+    assert artifacts.append_at("log.txt", 0, b"one ") == 4
+    assert artifacts.append_at("log.txt", 0, b"one ") == 4
+    assert artifacts.append_at("log.txt", 2, b"e two") == 7, "what is there already is left as it is"
+    assert artifacts.append_at("log.txt", 9, b"too far") == 7
+    assert artifacts.append_at("log.txt", 0, b"") == 7
+    assert artifacts.get("log.txt") == b"one two"
+
+
+def test_of_many_who_add_the_same_piece_at_once_one_does(tmp_path: Path) -> None:
+    pieces = [f"{number} of the pieces\n".encode() * 50 for number in range(40)]
+
+    def write() -> None:
+        mine, at = FileArtifacts(tmp_path), 0
+        for each in pieces:
+            assert mine.append_at("a/log.txt", at, each) >= at + len(each)
+            at += len(each)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert FileArtifacts(tmp_path).get("a/log.txt") == b"".join(pieces)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from turnout.core.errors import NotFound, PermanentError, TransientError, TurnoutError
@@ -96,14 +98,27 @@ class FileArtifacts:
         return len(sizes), sum(sizes)
 
     def append(self, key: str, content: bytes) -> None:
+        with self._appending(key) as descriptor:
+            _write(descriptor, content)
+
+    def append_at(self, key: str, offset: int, content: bytes) -> int:
+        """Raises: TransientError; what was added before it stays, and is not added again."""
+        with self._appending(key) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
+            have = os.fstat(descriptor).st_size
+            if offset <= have:
+                have += _write(descriptor, content[have - offset :])
+            return have
+
+    @contextmanager
+    def _appending(self, key: str) -> Iterator[int]:
+        """A descriptor that writes at the end."""
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+                yield descriptor
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -143,6 +158,13 @@ class FileArtifacts:
                 f"{key!r} is no artifact key", "use a relative path without empty parts, `.` and `..`"
             )
         return self._root.joinpath(*parts)
+
+
+def _write(descriptor: int, content: bytes) -> int:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return len(content)
 
 
 def _said(key: str, error: OSError) -> TurnoutError:

@@ -380,6 +380,13 @@ class Uploads(Artifacts, Protocol):
         """Kept whole or not at all. Raises: PermanentError when the content is not what it was said to be."""
         ...
 
+    def append_at(self, key: str, offset: int, content: bytes) -> int:
+        """Add what is missing of ``content``, whose first byte is byte ``offset``; how many bytes there are then.
+
+        Nothing is added where ``offset`` lies beyond the end. No other writer comes in between, in any process.
+        """
+        ...
+
     def size(self, key: str) -> int:
         """Bytes; 0: there is none."""
         ...
