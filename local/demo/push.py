@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample"
 REPOSITORY = "acme/shop"
@@ -24,16 +27,39 @@ GIT_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Pushed:
-    """``remote``: the bare repository that was pushed to. ``payload``: the webhook's body, raw."""
+    """``payload``: the webhook's body, raw."""
 
-    remote: Path
     before: str
     after: str
     payload: bytes
 
 
-def push_sample(folder: Path) -> Pushed:
-    """Make ``folder/shop.git``, with the sample as it was and a commit on top of it."""
+@dataclass(frozen=True)
+class Shop:
+    """The sample as a repository: ``work`` is somebody's clone of the bare ``remote``."""
+
+    work: Path
+    remote: Path
+
+    def push(self, message: str) -> Pushed:
+        """What was changed in the clone, or nothing at all, as a commit."""
+        before = git(self.work, "rev-parse", "HEAD")
+        _commit(self.work, message)
+        git(self.work, "push", "--quiet", "origin", "main")
+        after = git(self.work, "rev-parse", "HEAD")
+        return Pushed(before, after, json.dumps(_payload(self.work, before, after)).encode())
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Raises: ValueError when ``old`` is not in the file."""
+        file = self.work / path
+        text = file.read_text()
+        if old not in text:
+            raise ValueError(f"{path} does not hold {old!r}")
+        file.write_text(text.replace(old, new))
+
+
+def make_shop(folder: Path, stages: Sequence[str]) -> Shop:
+    """``folder/shop.git`` with the sample in it; its pipeline has those of its ``stages`` only."""
     work, remote = folder / "shop", folder / "shop.git"
     for each in (work, remote):
         if each.exists():
@@ -44,16 +70,17 @@ def push_sample(folder: Path) -> Pushed:
     shutil.copytree(
         SAMPLE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
+    file = work / "pipeline.yml"
+    content = yaml.safe_load(file.read_text())
+    every = content["pipeline"]["stages"]
+    kept = [each for each in every if (each if isinstance(each, str) else each["name"]) in stages]
+    if kept != every:
+        content["pipeline"]["stages"] = kept
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
     git(work, "checkout", "--quiet", "-B", "main")
     _commit(work, "Sell tea")
     git(work, "push", "--quiet", "origin", "main")
-    before = git(work, "rev-parse", "HEAD")
-    feed = work / "src" / "shop" / "feed.py"
-    feed.write_text(feed.read_text().replace('"cup": 1200', '"cup": 1200, "pot": 2900'))
-    _commit(work, "Sell pots")
-    git(work, "push", "--quiet", "origin", "main")
-    after = git(work, "rev-parse", "HEAD")
-    return Pushed(remote, before, after, json.dumps(_payload(work, before, after)).encode())
+    return Shop(work, remote)
 
 
 def _payload(work: Path, before: str, after: str) -> dict[str, Any]:

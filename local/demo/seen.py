@@ -1,0 +1,104 @@
+"""What is looked at, and what must be there to be seen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from local.demo.shown import Disappointed, console, kept, step
+from local.demo.stack import CHANNEL
+from local.slack.terminal import render
+from local.slack.workspace import Workspace
+from turnout.core.run import Run
+
+PATIENCE = 300.0
+VULNERABLE = "CVE-2021-33503"
+
+
+def watch(run: str) -> Run:
+    """The run, live, until it ends. Raises: Disappointed when it does not."""
+    from turnout.cli.live import LiveView
+    from turnout.core.run import replay
+    from turnout.following import follow
+    from turnout.wiring import wiring
+
+    deadline = time.monotonic() + PATIENCE
+    history: list[Any] = []
+    view = LiveView(run)
+    with view:
+        for stored in follow(wiring().store, run, alive=lambda: time.monotonic() < deadline):
+            if stored is not None:
+                history.append(stored.event)
+                if not console.is_terminal:
+                    say(stored.event)
+            view.update(replay(history))
+    found = replay(history)
+    if found is None or found.outcome is None:
+        raise Disappointed(f"the run did not end within {PATIENCE:.0f} s")
+    return found
+
+
+def say(event: Any) -> None:
+    """Where there is no terminal to draw on: a line for what a person would see change."""
+    match event.kind:
+        case "stage_started":
+            console.print(f"  ● {event.stage}")
+        case "attempt_finished":
+            console.print(f"    {event.result.outcome.value}: {event.result.summary}")
+        case "retry_scheduled":
+            console.print(f"    attempt {event.number} follows")
+        case _:
+            pass
+
+
+def outcome(run: Run, expected: str) -> None:
+    """Raises: Disappointed."""
+    if run.outcome is None or run.outcome.value != expected:
+        ended = run.outcome.value if run.outcome else "not at all"
+        raise Disappointed(f"the run ended as {ended}, expected {expected}")
+
+
+def flaky_tests(run: Run) -> None:
+    """Raises: Disappointed."""
+    attempts = {name: stage.attempts for name, stage in run.stages.items() if stage.attempts}
+    if attempts != dict.fromkeys(attempts, 1) | {"test": 2}:
+        raise Disappointed(f"expected two attempts of test and one of the others, got {attempts}")
+    results = [attempt.result for attempt in run.stages["test"].tasks["test"].attempts]
+    failed = results[0].tests.failed if results[0] and results[0].tests else None
+    flaky = len(results[1].tests.flaky) if results[1] and results[1].tests else None
+    if (failed, flaky) != (2, 2):
+        raise Disappointed(f"expected 2 failed tests that turn out flaky, got {failed} and {flaky}")
+    kept("two tests failed, were tried again alone, and are called flaky")
+
+
+def halted(run: Run) -> None:
+    """One vulnerability, and nothing after it. Raises: Disappointed."""
+    result = run.stages["security"].tasks["security"].attempts[-1].result
+    findings = result.findings if result else None
+    if findings is None or findings.counts != {"high": 1} or findings.named[0].rule != VULNERABLE:
+        raise Disappointed(f"expected {VULNERABLE} and nothing else, got {findings}")
+    if any(stage.attempts for name, stage in run.stages.items() if name == "deploy"):
+        raise Disappointed("deploy was started, though security had failed")
+    found = findings.named[0]
+    kept(f"security found {found.rule} in {found.package} {found.installed}, and the pipeline halted")
+
+
+def told(workspace: Workspace, messages: int, words: str) -> None:
+    """One message for each run, as a person sees the newest in the end. Raises: Disappointed."""
+    step(f"What people see in #{CHANNEL}")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and words not in _text(workspace):
+        time.sleep(0.05)
+    found = workspace.messages(CHANNEL)
+    if len(found) != messages:
+        raise Disappointed(f"expected {messages} in #{CHANNEL}, found {len(found)}")
+    newest = max(found, key=lambda each: float(each["ts"]))
+    console.print(render(newest, workspace.replies(CHANNEL, newest["ts"]), channel=CHANNEL))
+    if words not in _text(workspace):
+        raise Disappointed(f"the message does not say {words!r}")
+    edits = sum(1 for call in workspace.calls if call.method == "chat.update")
+    kept(f"one message a run, brought up to date {edits} times, never posted twice")
+
+
+def _text(workspace: Workspace) -> str:
+    return "\n".join(str(message) for message in workspace.messages(CHANNEL)).lower()
