@@ -487,3 +487,41 @@ class JobRuntime(Protocol):
     def state(self, attempt: str) -> JobState:
         """Raises: TransientError."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is known of an attempt's launch, for platforms that take no id of ours for a job.
+
+    ``handle``: what the platform calls the job, empty: it is not known whether one was made. ``turn``: how often the
+    launch has been reserved. ``until``: while there is no handle, nobody else may launch before then. ``at``: when it
+    was reserved first. ``mine``: this call has reserved it.
+    """
+
+    attempt: str
+    runtime: str
+    handle: str
+    turn: int
+    until: datetime
+    at: datetime
+    mine: bool = False
+
+
+class Launches(Protocol):
+    """Who may launch an attempt, and what came of it. Survives every process; thread-safe."""
+
+    def reserve(self, attempt: str, runtime: str, now: datetime, until: datetime) -> Launch:
+        """``mine`` where nobody had reserved it, or whoever had let its time pass without recording a handle: in such a
+        later turn a job may have been made already. Anything else is left as it is. Raises: TransientError.
+        """
+        ...
+
+    def record(self, attempt: str, handle: str) -> str:
+        """The handle that is kept: the first that was recorded. Raises: NotFound where nothing is reserved."""
+        ...
+
+    def release(self, attempt: str, turn: int) -> None:
+        """Give back a turn in which no job was made; anything else is left as it is."""
+        ...
+
+    def find(self, attempt: str) -> Launch | None: ...

@@ -1,4 +1,4 @@
-"""Forgetting: inbox ids, and records that were sent or read. Small batches, so that no writer waits for long.
+"""Forgetting: inbox ids, launches, and records that were sent or read. Small batches, so that no writer waits for long.
 
 A record of the embedded log stays for its topic's retention, and then until every group has read it, but never longer
 than `PATIENCE` times that; a record that was sent to Kafka stays for the retention.
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, text
+from sqlalchemy import Delete, TextClause, bindparam, delete, text
 
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.instants import SECOND, micros
-from turnout.adapters.store.tables import inbox, outbox
+from turnout.adapters.store.tables import inbox, launches, outbox
 from turnout.core.topics import DAY, TOPICS
 
 INBOX_KEPT = timedelta(days=14)
+LAUNCHES_KEPT = timedelta(days=46)  # longer than the longest task, and then than its record can come again
 PATIENCE = 4
 BATCH = 500
 _RETENTION = {each.name: each.retention * SECOND for each in TOPICS}
@@ -24,6 +25,8 @@ _DEFAULT = 7 * DAY * SECOND
 
 _OLD_MESSAGES = text("SELECT message FROM inbox WHERE at < :before ORDER BY at LIMIT :batch")
 _FORGET_MESSAGES = delete(inbox).where(inbox.c.message.in_(bindparam("gone", expanding=True)))
+_OLD_LAUNCHES = text("SELECT attempt FROM launches WHERE at < :before ORDER BY at LIMIT :batch")
+_FORGET_LAUNCHES = delete(launches).where(launches.c.attempt.in_(bindparam("gone", expanding=True)))
 _SENT = text(
     "SELECT id, topic, published_at FROM outbox WHERE partition_no IS NULL AND published_at IS NOT NULL"
     " AND published_at < :before AND (published_at, id) > (:after, :after_id) ORDER BY published_at, id LIMIT :batch"
@@ -41,20 +44,21 @@ def prune(database: Database, now: datetime) -> int:
     """The number of rows removed. Each batch is a transaction of its own."""
     at = micros(now)
     return (
-        _prune_inbox(database, micros(now - INBOX_KEPT))
+        _prune_old(database, _OLD_MESSAGES, _FORGET_MESSAGES, micros(now - INBOX_KEPT))
+        + _prune_old(database, _OLD_LAUNCHES, _FORGET_LAUNCHES, micros(now - LAUNCHES_KEPT))
         + _prune_sent(database, at)
         + _prune_log(database, at)
     )
 
 
-def _prune_inbox(database: Database, before: int) -> int:
+def _prune_old(database: Database, oldest: TextClause, forget: Delete, before: int) -> int:
     removed = 0
     while True:
         with database.read() as connection:
-            old = [row[0] for row in connection.execute(_OLD_MESSAGES, {"before": before, "batch": BATCH})]
+            old = [row[0] for row in connection.execute(oldest, {"before": before, "batch": BATCH})]
         if old:
             with database.write() as connection:
-                removed += connection.execute(_FORGET_MESSAGES, {"gone": old}).rowcount
+                removed += connection.execute(forget, {"gone": old}).rowcount
         if len(old) < BATCH:
             return removed
 

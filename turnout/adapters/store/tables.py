@@ -266,3 +266,16 @@ reports = Table(
     Column("version", Integer, nullable=False),
     Column("at", INSTANT, nullable=False),
 )
+
+launches = Table(
+    "launches",
+    METADATA,
+    Column("attempt", ID, primary_key=True),
+    Column("runtime", Text, nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("until", INSTANT, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Index("launches_at", "at"),
+)
+"""Launches on platforms that take no id of ours; see `turnout.core.ports.Launch`."""
