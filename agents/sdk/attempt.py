@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
 from agents.sdk import disk, environment
-from agents.sdk.channel import Begin, Channel, Done, Logged, Stop
+from agents.sdk.channel import Begin, Channel, Done, Logged, Stop, Undoing
 from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import USUAL_LIMITS, LocalWorkspace, cache_of, limits
 from agents.sdk.logs import LogStream
@@ -70,7 +70,6 @@ class Attempt:
         self._worker = threading.get_ident()
         self._answering = threading.Lock()
         self._over = threading.Event()
-        self._raised = False
         self._sound = True
 
     def run(self, *, last: bool) -> bool:
@@ -154,6 +153,7 @@ class Attempt:
             disk=self._disk,
             prepared=self._ready.take,
             earlier=self._begin.earlier,
+            undoing=lambda seconds: self._channel.send(Undoing(seconds=seconds)),
         )
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()
@@ -185,8 +185,8 @@ class Attempt:
         return mirror
 
     def _interrupted(self, *_: object) -> None:
-        if self._stopping.why is not None and not self._raised and not self._answering.locked():
-            self._raised = True
+        if self._stopping.why is not None and not self._stopping.raised and not self._answering.locked():
+            self._stopping.raised = True
             raise Stopped
 
     # --- the listening thread ---------------------------------------------------------------------
@@ -231,9 +231,12 @@ class Attempt:
             return
         self.stream.line(f"stopping: {reason}")
         self._stopping.end_tool()
-        until = time.monotonic() + UNWIND
+        until = time.monotonic() + self._stopping.undo_time + UNWIND
         while not self._over.wait(0.1) and time.monotonic() < until:
             signal.pthread_kill(self._worker, INTERRUPT)
+            self.stream.flush()
+            if self._stopping.undo_time and select.select([self._channel], [], [], 0)[0]:
+                self._hear()
         if not self._over.is_set() and self._answering.acquire(blocking=False):
             self._answer(self._stopped(), stays=False)
             os._exit(0)
@@ -241,7 +244,7 @@ class Attempt:
     # --- answering ----------------------------------------------------------------------------------
 
     def _stopped(self) -> Result:
-        reason = self._stopping.reason
+        reason = "; ".join(filter(None, (self._stopping.reason, self._stopping.undone)))
         match self._stopping.why:
             case "timed_out":
                 hint = "raise the stage's `timeout`, or make it quicker"

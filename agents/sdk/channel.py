@@ -68,6 +68,13 @@ class Kept(Value):
     path: Path
 
 
+class Undoing(Value):
+    """Attempt to worker: told to stop, it takes so many seconds more to undo what it is about to do."""
+
+    kind: Literal["undoing"] = "undoing"
+    seconds: float
+
+
 class Done(Value):
     """Attempt to worker, once, last. ``stays``: the process can take another attempt of the same project and trust."""
 
@@ -76,9 +83,8 @@ class Done(Value):
     stays: bool = False
 
 
-type_of = TypeAdapter[Begin | Stop | Logged | Kept | Done](
-    Annotated[Begin | Stop | Logged | Kept | Done, Field(discriminator="kind")]
-)
+Said = Begin | Stop | Logged | Kept | Undoing | Done
+type_of = TypeAdapter[Said](Annotated[Said, Field(discriminator="kind")])
 
 
 class Lines:
@@ -87,7 +93,7 @@ class Lines:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, piece: bytes) -> list[Begin | Stop | Logged | Kept | Done]:
+    def feed(self, piece: bytes) -> list[Said]:
         """Raises: ValueError for what is no message."""
         self._rest += piece
         if len(self._rest) > MAX_LINE:
@@ -109,13 +115,13 @@ class Channel:
     def fileno(self) -> int:
         return self.socket.fileno()
 
-    def send(self, message: Begin | Stop | Logged | Kept | Done) -> None:
+    def send(self, message: Said) -> None:
         """Raises: OSError when the other end is gone."""
         line = json.dumps(message.to_json(), separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
         with self._sending:
             self.socket.sendall(line)
 
-    def receive(self) -> list[Begin | Stop | Logged | Kept | Done] | None:
+    def receive(self) -> list[Said] | None:
         """What has arrived, at least a piece of a message was waited for; None: the other end is gone."""
         try:
             piece = self.socket.recv(1 << 18)

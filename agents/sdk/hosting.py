@@ -16,7 +16,7 @@ import structlog
 
 from agents.sdk import answers, baselines
 from agents.sdk.attempt import UNWIND, folder_of
-from agents.sdk.channel import Begin, Done, GitCredential, Kept, Logged, Stop
+from agents.sdk.channel import Begin, Done, GitCredential, Kept, Logged, Stop, Undoing
 from agents.sdk.forkserver import Forked, ForkServer
 from agents.sdk.live import Live
 from agents.sdk.logs import PREFIX
@@ -70,6 +70,7 @@ class HostedAttempt:
         self._result: Result | None = None
         self._order: Stop | None = None
         self._kill_at: float | None = None
+        self._undo = 0.0
         self._overdue = False
         self._heard = False
         self._stays = False
@@ -160,7 +161,7 @@ class HostedAttempt:
         watched: list[Any] = [forked.channel, forked.status, self._woken]
         while forked.channel in watched or forked.status in watched:
             now = time.monotonic()
-            until = min(beat_at, limit, self._kill_at or limit, now + LOOK)
+            until = min(beat_at, limit + self._undo, self._kill_at or limit + self._undo, now + LOOK)
             ready, _, _ = select.select(watched, [], [], max(0.0, until - now))
             if forked.channel in ready and not self._hear(forked):
                 watched.remove(forked.channel)
@@ -179,7 +180,7 @@ class HostedAttempt:
                 beats += 1
                 beat_at = now + self.task.heartbeat
                 self._beat(beats)
-            if now >= min(limit, self._kill_at or limit):
+            if now >= min(limit + self._undo, self._kill_at or limit + self._undo):
                 self._overdue |= self._order is None and self._result is None
                 self._host.forks.kill(forked)
                 limit = now + MARGIN
@@ -202,6 +203,9 @@ class HostedAttempt:
                     self._log(each.text)
                 case Kept():
                     self._keep(each)
+                case Undoing():
+                    self._kill_at = None if self._kill_at is None else self._kill_at + each.seconds
+                    self._undo = max(self._undo, each.seconds)
                 case Done():
                     self._result = each.result
                     self._stays = each.stays
@@ -211,7 +215,7 @@ class HostedAttempt:
         return messages is not None
 
     def _pass_on(self, forked: Forked, order: Stop) -> None:
-        self._kill_at = time.monotonic() + self._host.grace + UNWIND + MARGIN
+        self._kill_at = time.monotonic() + self._host.grace + self._undo + UNWIND + MARGIN
         try:
             forked.channel.send(order)
         except OSError:
@@ -281,6 +285,11 @@ class HostedAttempt:
         if self._kept_problems and result.outcome is Outcome.SUCCESS:
             return changed.with_(outcome=Outcome.ERROR, lost=True, summary=said[0])
         return changed
+
+    @property
+    def undo_time(self) -> float:
+        """Seconds that it may need to undo what it has done, when it is told to stop."""
+        return self._undo
 
     @property
     def folder(self) -> Path:

@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents.sdk import disk
@@ -18,8 +18,9 @@ from agents.sdk.channel import Kept
 from agents.sdk.environment import variables
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
+from agents.sdk.private_files import with_files
 from agents.sdk.stopping import Stopping
-from agents.sdk.workspace import AgentError, ToolRun
+from agents.sdk.workspace import AgentError, Answer, ToolRun
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.messages import TaskRequested
 from turnout.core.planned import CACHE_SWITCH
@@ -30,6 +31,7 @@ from turnout.runtimes.sandbox_spec import MINIMAL_PATH
 MOST_PROCESSES = 4096  # of one tool, threads counted
 LARGEST_CAPTURE = 64 * 1024 * 1024  # bytes
 QUIET_END = 1024 * 1024  # bytes of a quiet tool's output that are shown when it fails
+END_OF_ERRORS = 64 * 1024  # bytes of a captured tool's standard error that its caller sees
 _PIECE = 1 << 16
 _TEXTUAL = re.compile(r"text/.*|application/(?:.*\+)?(?:json|xml|yaml|sarif)")
 
@@ -75,6 +77,7 @@ class LocalWorkspace:
     """``shown``: folders besides that tools may read (the mirror's objects).
 
     ``kept``: where artifacts wait for the worker. ``prepared``: gives what a tool is started with.
+    ``undoing``: told how many seconds are needed to undo what is about to be done.
     """
 
     path: Path
@@ -92,6 +95,7 @@ class LocalWorkspace:
     prepared: Callable[[Sandbox, Limits], Prepared] = Prepared
     disk: disk.Disk | None = None
     earlier: str | None = None
+    undoing: Callable[[float], None] = lambda _: None
 
     def run(
         self,
@@ -104,18 +108,25 @@ class LocalWorkspace:
         capture: bool = False,
         writable_cache: bool = False,
         quiet: bool = False,
+        secrets: Sequence[str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> ToolRun:
         """Raises: AgentError; Stopped when the attempt is to end; ToolNotStarted when the sandbox failed."""
         self.stopping.check()
         if writable_cache and self.disk is not None:
             self.disk.include(self.cache)
         asked = self.task.network if network is None else network
-        spec = self._spec(cwd, dict(env or {}), network=asked, writable_cache=writable_cache)
+        given = {**self._given(secrets, writable_cache=writable_cache), **(env or {})}
+        spec = self._spec(cwd, given, network=asked, writable_cache=writable_cache, own_home=bool(files))
         if self.sandbox.which(argv[0], spec) is None:
             raise AgentError(
                 f"{argv[0]} is not installed where tools can see it",
                 f"install it on the agents' machine, in one of {tool_path()}",
             )
+        inside: Sequence[str] = argv
+        if files:
+            inside, added = with_files(argv, files)
+            spec = replace(spec, env={**spec.env, **added})
         command = f"$ {shlex.join(argv)}" + (f"   (in {cwd})" if cwd != "." else "")
         if not quiet:
             self.log(command)
@@ -123,7 +134,7 @@ class LocalWorkspace:
         output = _Output(self.stream, capture=capture, quiet=quiet)
 
         def begin() -> RunningTool:
-            return self.prepared(self.sandbox, spec.limits).run(argv, spec, merged=not capture)
+            return self.prepared(self.sandbox, spec.limits).run(inside, spec, merged=not capture)
 
         with self.stopping.running(begin) as tool:
             timed_out = output.follow(tool, None if timeout is None else began + timeout, self.stopping.grace)
@@ -136,6 +147,7 @@ class LocalWorkspace:
             oom_killed=ended.oom_killed,
             timed_out=timed_out,
             stdout=output.captured(argv[0]),
+            stderr=output.errors(),
             duration=time.monotonic() - began,
         )
         if quiet and not ran.ok:
@@ -146,6 +158,19 @@ class LocalWorkspace:
 
     def which(self, program: str) -> str | None:
         return self.sandbox.which(program, self._spec(".", {}, network=False, writable_cache=False))
+
+    def secret(self, name: str) -> str:
+        return self.secrets.get(name, "")
+
+    def hide(self, text: str) -> None:
+        self.stream.hide(text)
+
+    def undoable(self, work: Callable[[], Answer], undo: Callable[[], str], seconds: float) -> Answer:
+        self.undoing(seconds)
+        try:
+            return self.stopping.undoable(work, undo, seconds)
+        finally:
+            self.undoing(0.0)
 
     def log(self, text: str) -> None:
         self.stream.line(text)
@@ -179,7 +204,25 @@ class LocalWorkspace:
         self.keep(Kept(artifact=artifact, path=waiting))
         return artifact
 
-    def _spec(self, cwd: str, env: dict[str, str], *, network: bool, writable_cache: bool) -> SandboxSpec:
+    def _given(self, names: Sequence[str] | None, *, writable_cache: bool) -> dict[str, str]:
+        if (
+            writable_cache
+        ):  # an installer runs other people's scripts: the stage's secrets are none of its business
+            return {}
+        return {name: value for name, value in self.secrets.items() if names is None or name in names}
+
+    def _spec(
+        self,
+        cwd: str,
+        env: Mapping[str, str],
+        *,
+        network: bool,
+        writable_cache: bool,
+        own_home: bool = False,
+    ) -> SandboxSpec:
+        known = variables(self.task)
+        if own_home:
+            known.pop("HOME", None)
         return SandboxSpec(
             workspace=self.path,
             cwd=self._inside(cwd),
@@ -190,13 +233,7 @@ class LocalWorkspace:
                 Mount(self.scratch, writable=True),
                 *(Mount(each) for each in self.shown),
             ),
-            # an installer runs other people's scripts: the stage's secrets are none of its business
-            env={
-                "PATH": tool_path(),
-                **variables(self.task),
-                **({} if writable_cache else self.secrets),
-                **env,
-            },
+            env={"PATH": tool_path(), **known, **env},
         )
 
     def _inside(self, cwd: str) -> str:
@@ -232,12 +269,13 @@ class _Output:
         self._quiet = quiet
         self._taken = bytearray()
         self._held = bytearray()
+        self._errors = bytearray()
 
     def follow(self, tool: RunningTool, deadline: float | None, grace: float) -> bool:
         """Read until the tool has closed its output; True: it had to be ended at the deadline."""
         timed_out = False
         with selectors.DefaultSelector() as ready:
-            for pipe, take in ((tool.stdout, self._out), (tool.stderr, self._show)):
+            for pipe, take in ((tool.stdout, self._out), (tool.stderr, self._err)):
                 if pipe is not None:
                     ready.register(pipe, selectors.EVENT_READ, take)
             while ready.get_map():
@@ -261,6 +299,15 @@ class _Output:
     def held(self) -> bytes:
         """What a quiet tool printed, or the end of it."""
         return bytes(self._held[-QUIET_END:])
+
+    def errors(self) -> bytes:
+        return bytes(self._errors[-END_OF_ERRORS:])
+
+    def _err(self, piece: bytes) -> None:
+        self._errors += piece
+        if len(self._errors) > 2 * END_OF_ERRORS:
+            del self._errors[:-END_OF_ERRORS]
+        self._show(piece)
 
     def _out(self, piece: bytes) -> None:
         if not self._capture:

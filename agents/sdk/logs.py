@@ -58,6 +58,11 @@ class LogStream:
             body = "".join(f"{PREFIX}{each}\n" for each in text.rstrip("\n").split("\n"))
             self._take(start + self._masker.text(body))
 
+    def hide(self, secret: str) -> None:
+        """Mask this too, from now on."""
+        with self._lock:
+            self._masker.hide(secret)
+
     def due(self) -> float | None:
         """When the waiting chunk is old enough to go, by `time.monotonic`; None: nothing waits."""
         with self._lock:

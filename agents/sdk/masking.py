@@ -135,6 +135,10 @@ class Masker:
         self._held = b""
         self._covered = 0  # so many bytes at the start of what is held are masked already
 
+    def hide(self, secret: str) -> None:
+        """One more, from now on."""
+        self._forms = tuple(sorted({*self._forms, *forms(secret)}, key=len, reverse=True))
+
     def feed(self, piece: bytes) -> bytes:
         text = self._held + piece
         if not self._forms:

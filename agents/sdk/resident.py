@@ -155,9 +155,10 @@ class ResidentAgents:
         while worker.running() and time.monotonic() < until:
             if self._wait(0.1):
                 break
-        for each in worker.running():
+        left = worker.running()
+        for each in left:
             each.stop("lost", "the worker that ran it was stopped")
-        worker.join(self._grace + 15.0)
+        worker.join(self._grace + 15.0 + max((each.undo_time for each in left), default=0.0))
 
     def _wait(self, timeout: float | None) -> bool:
         """Wait for `stop`; False: it was not called in time."""

@@ -6,13 +6,15 @@ do its work (a missing tool, an unreadable report); the SDK turns that into an `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from turnout.core.errors import PermanentError
 from turnout.core.result import Artifact
+
+Answer = TypeVar("Answer")
 
 
 class AgentError(PermanentError):
@@ -21,7 +23,9 @@ class AgentError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """How a tool ended. ``code`` is None when a signal ended it. ``stdout`` is empty unless captured."""
+    """How a tool ended. ``code`` is None when a signal ended it. ``stdout`` is empty unless captured, ``stderr`` too:
+    then it is the end of what went to the log.
+    """
 
     argv: tuple[str, ...]
     code: int | None
@@ -29,6 +33,7 @@ class ToolRun:
     oom_killed: bool = False
     timed_out: bool = False
     stdout: bytes = b""
+    stderr: bytes = b""
     duration: float = 0.0
 
     @property
@@ -57,6 +62,8 @@ class Workspace(Protocol):
         capture: bool = False,
         writable_cache: bool = False,
         quiet: bool = False,
+        secrets: Sequence[str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> ToolRun:
         """Run a tool in the sandbox, in the checkout; its output goes to the attempt's log, masked.
 
@@ -64,13 +71,29 @@ class Workspace(Protocol):
         attempt's own. ``network``: None means as the task asks; installing dependencies says True.
         ``capture`` keeps stdout for the caller (stderr still goes to the log). ``writable_cache`` lets the tool
         write to ``cache`` (installers); otherwise it sees it read-only. ``quiet`` keeps the output out of the log
-        unless it fails.
+        unless it fails. ``secrets``: which of the stage's secrets the tool is given, None: all of them.
+        ``files``: variable to text; the tool finds the text in a file that only it can read, and that goes with it, and
+        the file's path in the variable.
         Raises: AgentError when the program does not exist.
         """
         ...
 
     def which(self, program: str) -> str | None:
         """The absolute path of a program that tools can run, or None."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """The value of a secret that the task names; empty: it has none of that name."""
+        ...
+
+    def hide(self, text: str) -> None:
+        """From now on this is masked as secrets are: a part of one, or what was made of it."""
+        ...
+
+    def undoable(self, work: Callable[[], Answer], undo: Callable[[], str], seconds: float) -> Answer:
+        """``work``; where the attempt is told to stop in the midst of it, ``undo`` puts back what was before, and says
+        in a few words what it did. It may run tools, and gets so many seconds; then the attempt ends as it was told.
+        """
         ...
 
     def log(self, text: str) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from agents.sdk.local_workspace import LocalWorkspace
 from agents.sdk.logs import LogStream
 from agents.sdk.masking import Masker
 from agents.sdk.operator_paths import operator_paths
+from agents.sdk.private_files import with_files
 from agents.sdk.stopping import Stopping
-from agents.sdk.workspace import AgentError, ToolRun
+from agents.sdk.workspace import AgentError, Answer, ToolRun
 from turnout.core.messages import Checkout, TaskRequested
 from turnout.core.result import Artifact
 from turnout.runtimes.sandbox import Sandbox
@@ -38,6 +39,7 @@ class PlainWorkspace:
         self.kept: dict[str, bytes] = {}
         self.earlier: bytes | None = None
         self.given: dict[str, str] = {}
+        self.hidden: list[str] = []
         self.ran: list[tuple[str, ...]] = []
 
     @property
@@ -55,15 +57,21 @@ class PlainWorkspace:
         capture: bool = False,
         writable_cache: bool = False,
         quiet: bool = False,
+        secrets: Sequence[str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> ToolRun:
         self.ran.append(tuple(argv))
+        given = {name: value for name, value in self.given.items() if secrets is None or name in secrets}
+        if files:
+            argv, added = with_files(argv, files)
+            env = {**(env or {}), **added}
         base = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         started = time.monotonic()
         try:
             process = subprocess.run(
                 list(argv),
                 cwd=self.path / cwd,
-                env={**base, "HOME": str(self.home), **self.given, **(env or {})},
+                env={**base, "HOME": str(self.home), **given, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout,
@@ -82,11 +90,21 @@ class PlainWorkspace:
             code=ended if ended >= 0 else None,
             signal=-ended if ended < 0 else None,
             stdout=process.stdout if capture else b"",
+            stderr=process.stderr if capture else b"",
             duration=time.monotonic() - started,
         )
 
     def which(self, program: str) -> str | None:
         return shutil.which(program)
+
+    def secret(self, name: str) -> str:
+        return self.given.get(name, "")
+
+    def hide(self, text: str) -> None:
+        self.hidden.append(text)
+
+    def undoable(self, work: Callable[[], Answer], undo: Callable[[], str], seconds: float) -> Answer:
+        return work()
 
     def log(self, text: str) -> None:
         self.lines.append(text)

@@ -111,7 +111,7 @@ def said(bus: MemoryBus, topic: str) -> list[Message]:
 
 KINDS = (
     "shell", "quick", "capture", "quiet", "leak", "keep", "look_around", "missing", "refuse", "break_down",
-    "no_room", "die", "ponder", "sulk", "caches", "reporter",
+    "no_room", "die", "ponder", "sulk", "caches", "reporter", "undo", "private_file",
 )  # fmt: skip
 
 

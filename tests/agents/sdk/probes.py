@@ -105,6 +105,36 @@ def die(task: TaskRequested, workspace: Workspace) -> Result:
     raise AssertionError("not reached")
 
 
+def undo(task: TaskRequested, workspace: Workspace) -> Result:
+    """Makes a change with a tool that does not end; told to stop, takes a tool to undo it."""
+    mark = str(task.options["mark"])
+
+    def work() -> Result:
+        workspace.run(["sh", "-c", f"touch {mark}; sleep 60"])
+        raise AssertionError("not reached")
+
+    def put_back() -> str:
+        if task.options.get("fails"):
+            raise AgentError("there was no way back")
+        workspace.run(["sh", "-c", f"sleep {task.options.get('takes', 0)}; rm {mark}"])
+        return "the mark was removed"
+
+    return workspace.undoable(work, put_back, float(task.options.get("seconds", 20.0)))
+
+
+def private_file(task: TaskRequested, workspace: Workspace) -> Result:
+    """Gives a tool a file of its own and one secret of two; tells what the tool and the next one see."""
+    workspace.hide("part-of-a-secret")
+    script = 'cat "$CONF"; stat -c %a "$CONF"; env | sed s/^/had:/; echo complaint >&2'
+    ran = workspace.run(
+        ["sh", "-c", script], files={"CONF": "line one\n$HOME `x`\n"}, secrets=["TOKEN"], capture=True
+    )
+    after = workspace.run(["sh", "-c", "ls -a $HOME; env"], secrets=(), capture=True)
+    workspace.log("and part-of-a-secret in the log")
+    outputs = {"tool": ran.stdout.decode(), "complaint": ran.stderr.decode(), "after": after.stdout.decode()}
+    return Result(outcome=Outcome.SUCCESS, outputs=outputs | {"value": str(len(workspace.secret("TOKEN")))})
+
+
 def ponder(task: TaskRequested, workspace: Workspace) -> Result:
     """Never comes to an end by itself, nor looks whether it should."""
     Path(str(task.options["mark"])).touch()

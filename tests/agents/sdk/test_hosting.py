@@ -269,6 +269,59 @@ def test_a_mark_to_cancel_is_seen_while_the_attempt_runs(bench: Bench, tmp_path:
     assert running.result().result.outcome is Outcome.CANCELLED
 
 
+def test_what_a_stopped_attempt_was_doing_is_undone_before_it_ends(bench: Bench, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    task = bench.task("undo", task="undone", options={"mark": str(mark), "takes": 0.5})
+    running = Running(bench, task)
+    wait_until(mark.exists)
+    running.hosted.stop("cancelled", "somebody said so")
+    result = running.result().result
+    assert result.outcome is Outcome.CANCELLED
+    assert result.reason == "somebody said so; the mark was removed"
+    assert not mark.exists()
+
+
+def test_undoing_gets_its_own_time_beyond_the_one_that_everything_else_gets(
+    bench: Bench, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    options = {"mark": str(mark), "takes": 4.5, "seconds": 20.0}  # the usual end comes after 3 s
+    result = bench.run("undo", task="long-undo", timeout=1.0, options=options)
+    assert result.outcome is Outcome.TIMED_OUT
+    assert "the mark was removed" in result.reason
+    assert not mark.exists()
+
+
+def test_undoing_that_takes_too_long_is_ended(bench: Bench, tmp_path: Path) -> None:
+    options = {"mark": str(tmp_path / "mark"), "takes": 60, "seconds": 0.2}
+    began = time.monotonic()
+    result = bench.run("undo", task="endless-undo", timeout=1.0, options=options)
+    assert result.outcome is Outcome.TIMED_OUT
+    assert time.monotonic() - began < 15
+
+
+def test_where_undoing_fails_the_result_says_so(bench: Bench, tmp_path: Path) -> None:
+    options = {"mark": str(tmp_path / "mark"), "fails": True}
+    result = bench.run("undo", task="no-way-back", timeout=1.0, options=options)
+    assert result.outcome is Outcome.TIMED_OUT
+    assert "could not be undone: there was no way back" in result.reason
+
+
+def test_a_tool_is_given_files_of_its_own_and_the_secrets_that_are_meant_for_it(bench: Bench) -> None:
+    task = bench.task("private_file", secrets=("TOKEN", "OTHER"))
+    result = bench.finish(task).result
+    lines = result.outputs["tool"].splitlines()
+    assert lines[:3] == ["line one", "$HOME `x`", "600"]
+    assert any(line.startswith("had:TOKEN=") for line in lines)
+    assert not any(line.startswith("had:OTHER=") for line in lines)
+    assert result.outputs["complaint"] == "complaint\n"
+    assert result.outputs["value"] == str(len("hunter2hunter2"))
+    assert "TOKEN=" not in result.outputs["after"]
+    assert ".conf" not in result.outputs["after"]
+    assert "part-of-a-secret" not in bench.log("private_file")
+    assert "and *** in the log" in bench.log("private_file")
+
+
 DAEMON = """
 trap '' TERM
 (setsid sh -c "trap '' TERM; touch {mark}; exec sleep {number}" &)
