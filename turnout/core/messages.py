@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from turnout.core.change import Change
+from turnout.core.dsse import Attested
 from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.model import Runtime, Value
@@ -164,7 +165,7 @@ class TaskRequested(Message):
     in the attempt before this one, ``previous_tests``: its counts, without the cases. ``timeout`` and ``heartbeat``
     (how often one is expected) in seconds.
     ``secrets`` are names; their values never travel over the bus. ``baseline``: what findings are compared with, None:
-    with nothing.
+    with nothing. ``attested``: what its environment asks of an image, None: nothing.
     """
 
     type: ClassVar[str] = "turnout.task.requested"
@@ -192,6 +193,7 @@ class TaskRequested(Message):
     network: bool = False
     trusted: bool = True
     baseline: Baseline | None = None
+    attested: Attested | None = None
 
 
 class CancelTask(Message):

@@ -139,7 +139,7 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         env=planned.env,
         secrets=planned.secrets,
         environment=planned.environment,
-        upstream=_upstream(run, planned),
+        upstream=upstream(run, planned),
         previous_failed=_previous_failed(before) if before else (),
         previous_tests=before.with_(failed_cases=()) if before else None,
         timeout=planned.timeout,
@@ -162,7 +162,7 @@ def _baseline(run: Run, task: str) -> m.Baseline | None:
     return m.Baseline(key=baseline_key(run.project, branch, task), branch=branch, keeps=keeps)
 
 
-def _upstream(run: Run, planned: PlannedStage) -> dict[str, dict[str, str]]:
+def upstream(run: Run, planned: PlannedStage) -> dict[str, dict[str, str]]:
     """Outputs of every stage that this one needs, directly or through others."""
     found: dict[str, dict[str, str]] = {}
     waiting = list(planned.needs)
