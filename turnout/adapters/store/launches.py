@@ -32,9 +32,8 @@ class SqlLaunches:
         with self._database.change() as link:
             mine = link.send(_RESERVE, asked).count == 1
             found = _find(link, attempt)
-        assert found is not None, (
-            "inserted, or in the way of it, and no other statement deletes within a write"
-        )
+        if found is None:  # PostgreSQL: whoever was in the way has given it back since
+            raise TransientError(f"the launch of attempt {attempt} has just been given back", retry_after=1)
         return replace(found, mine=mine)
 
     def record(self, attempt: str, handle: str) -> str:
