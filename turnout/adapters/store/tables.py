@@ -279,3 +279,26 @@ launches = Table(
     Index("launches_at", "at"),
 )
 """Launches on platforms that take no id of ours; see `turnout.core.ports.Launch`."""
+
+attestations = Table(
+    "attestations",
+    METADATA,
+    Column("run", ID, primary_key=True),
+    Column("attempt", ID, primary_key=True),
+    Column("at", INSTANT, nullable=False),
+    Column("keyid", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+)
+
+attested_images = Table(
+    "attested_images",
+    METADATA,
+    Column("digest", ID, primary_key=True),
+    Column("gave", Integer, primary_key=True),
+    Column("at", INSTANT, primary_key=True),
+    Column("run", ID, primary_key=True),
+    Column("attempt", ID, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""The images that attestations speak of. ``gave``: 1, the attempt gave the image; 0, it was given it."""
