@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from turnout.core import messages as m
 from turnout.core.change import Change
-from turnout.core.decider import Decidable, Forged, StartRun, Tick, decide, due_at
+from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decide, due_at
 from turnout.core.envelope import Envelope, Record
 from turnout.core.errors import (
     Conflict,
@@ -128,6 +128,10 @@ class Orchestrator:
         if broken:
             raise broken[0]
         return done
+
+    def job_ended(self, run: str, attempt: str, reason: str) -> Handled:
+        """The attempt is lost, unless it has ended: its runtime says that nothing more comes of it. Idempotent."""
+        return self._decide("", run, JobEnded(attempt=attempt, reason=reason))
 
     def resend(self, run: str) -> int:
         """Send again the tasks of attempts that were launched and have not started: the topics may have been wiped.

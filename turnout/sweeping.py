@@ -11,6 +11,7 @@ from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, Store
 from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
+from turnout.reconciling import Reconciler
 
 PRUNE_EVERY = timedelta(minutes=10)
 RECOVER_EVERY = timedelta(minutes=1)
@@ -29,7 +30,8 @@ LOOKED_BACK = 500
 class Sweeper:
     """Safe to call from several processes at once, as often as one likes. Nobody else takes an attempt for lost.
 
-    ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always.
+    ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always. ``reconciler``: asks
+    the runtimes of launched jobs; None: there are none.
     """
 
     orchestrator: Orchestrator
@@ -37,6 +39,7 @@ class Sweeper:
     clock: Clock
     channels: Sequence[str] = ("slack", "email")
     hearing: Hearing | None = None
+    reconciler: Reconciler | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
     _pruned_at: datetime | None = field(default=None, init=False)
     _recovered_at: datetime | None = field(default=None, init=False)
@@ -52,9 +55,15 @@ class Sweeper:
         counts = {"done": 0, "resent": 0, "pruned": 0}
         broken: PermanentError | None = None
         try:
-            counts["done"] = self.orchestrator.sweep(heard=self.hearing is None or self.hearing.good())
+            heard = self.hearing is None or self.hearing.good()
+            try:
+                counts["done"] = self.orchestrator.sweep(heard=heard)
+            except PermanentError as error:
+                broken = error
+            if heard and self.reconciler is not None:
+                counts["done"] += self.reconciler.look()
         except PermanentError as error:
-            broken = error
+            broken = broken or error
         except TransientError as error:
             if self.hearing is not None:
                 self.hearing.lost(str(error))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from turnout.launching import Launcher
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
+    from turnout.reconciling import Reconciler
     from turnout.reporting.deliver import Channel
     from turnout.runtimes.sandbox import Sandbox
     from turnout.sweeping import Sweeper
@@ -206,7 +207,24 @@ class Wiring:
             self.clock,
             settle=timedelta(seconds=2 * self.settings.heartbeat),
         )
-        return Sweeper(self.orchestrator, self.store, self.clock, hearing=hearing)
+        return Sweeper(
+            self.orchestrator, self.store, self.clock, hearing=hearing, reconciler=self._reconciler()
+        )
+
+    def _reconciler(self) -> Reconciler | None:
+        """None where no jobs are launched."""
+        if not self.settings.runtimes:
+            return None
+        from turnout.reconciling import Reconciler
+
+        return Reconciler(
+            self.orchestrator,
+            self.store,
+            self.launcher.runtimes,
+            self.artifacts,
+            self.clock,
+            settle=timedelta(seconds=2 * self.settings.heartbeat),
+        )
 
     @cached_property
     def commands(self) -> Commands:

@@ -74,6 +74,8 @@ def use_everything(store: SqlStore, bus: EmbeddedBus) -> None:
     store.previous_outcome("acme/shop", "main", story.id)
     store.unfinished_launches(at(50))
     store.unanswered(at(50))
+    store.open_attempts()
+    store.open_attempts(after=(story.id, attempt))
     store.events(story.id)
     for status in ("", "finished", "running"):
         for project in ("", "acme/shop"):

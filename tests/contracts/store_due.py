@@ -106,3 +106,18 @@ class DueContract:
         taken.start(at(32))
         assert [row.run for row in store.unfinished_launches(at(2))] == [waiting.id]
         assert store.unfinished_launches(at(1)) == []
+
+    def test_attempts_that_have_not_finished_are_listed_page_by_page(self, store: Store) -> None:
+        stories = [Story(store, name) for name in ("one", "two", "three")]
+        for story in stories:
+            story.begin()
+            story.launch()
+        stories[0].start(at(32))
+        expected = sorted((story.id, attempt_of(story.name)) for story in stories)
+        all_of_them = store.open_attempts()
+        assert [(row.run, row.id) for row in all_of_them] == expected
+        assert {row.run: row.status for row in all_of_them}[stories[0].id] == "started"
+        assert store.open_attempts(limit=2) == list(all_of_them)[:2]
+        assert store.open_attempts(after=expected[1]) == list(all_of_them)[2:]
+        stories[0].tell(attempt_finished("one"))
+        assert stories[0].id not in [row.run for row in store.open_attempts()]

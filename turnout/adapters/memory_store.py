@@ -20,6 +20,7 @@ from turnout.adapters.store.projection import (
     storable,
     touched_attempts,
 )
+from turnout.core.attestation import Attestation
 from turnout.core.errors import Conflict, Duplicate
 from turnout.core.ports import (
     AttemptRow,
@@ -60,6 +61,7 @@ class MemoryStore:
         self._deliveries: dict[tuple[str, str], Delivery] = {}
         self._triggers: dict[tuple[str, str], int] = {}
         self._reports: dict[tuple[str, str, str], ReportRow] = {}
+        self._attestations: dict[tuple[str, str], Attestation] = {}
 
     # --- orchestration --------------------------------------------------------------------------
 
@@ -81,6 +83,8 @@ class MemoryStore:
             for attempt, until in change.leases.items():
                 if attempt in self._attempts and self._attempts[attempt].finished_at is None:
                     self._leases[attempt] = until
+            for made in change.attestations:
+                self._attestations.setdefault((made.run, made.attempt), made)
             rows = [self._keep(change, number) for number in range(len(change.records))]
             if change.delivery is not None:
                 self._save(change.delivery)
@@ -148,6 +152,14 @@ class MemoryStore:
                 :limit
             ]
 
+    def open_attempts(self, after: tuple[str, str] = ("", ""), limit: int = 100) -> Sequence[AttemptRow]:
+        with self._lock:
+            mine = [each for each in self._attempts.values() if each.finished_at is None]
+            found = sorted(
+                (each for each in mine if (each.run, each.id) > after), key=lambda each: (each.run, each.id)
+            )
+            return [self._attempt_row(each) for each in found[:limit]]
+
     def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
         """The triggers of deliveries received before then that the orchestrator has never answered."""
         with self._lock:
@@ -200,6 +212,20 @@ class MemoryStore:
         with self._lock:
             known = self._attempts.get(attempt)
             return known.run if known else ""
+
+    # --- attestations -----------------------------------------------------------------------------
+
+    def attestations(self, run: str) -> Sequence[Attestation]:
+        with self._lock:
+            mine = (each for each in self._attestations.values() if each.run == run)
+            return sorted(mine, key=lambda each: (each.at, each.attempt))
+
+    def attestations_of(self, image: str, *, gave: bool, limit: int = 100) -> Sequence[Attestation]:
+        with self._lock:
+            known = self._attestations.values()
+            found = [each for each in known if image in (each.gave if gave else each.given)]
+            found.sort(key=lambda each: (each.at, each.run, each.attempt), reverse=True)
+            return found[:limit]
 
     # --- the webhook's ledger ---------------------------------------------------------------------
 

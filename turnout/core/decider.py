@@ -63,9 +63,17 @@ class Forged(Value):
     attempt: str
 
 
+class JobEnded(Value):
+    """The runtime says that the attempt's job is gone, and its result has had time to be heard. ``reason``: why."""
+
+    attempt: str
+    reason: str
+
+
 Decidable = (
     StartRun
     | Tick
+    | JobEnded
     | Forged
     | m.CancelRun
     | m.SupersedeRun
@@ -142,6 +150,8 @@ def _answer(d: _Decision, message: Decidable) -> None:
             d.ignore("turnout.run.requested", "the run exists already")
         case Tick():
             _tick(d, message)
+        case JobEnded():
+            _job_ended(d, message)
         case Forged():
             d.ignore(message.message, "its token is not the attempt's", attempt=message.attempt)
         case m.CancelRun():
@@ -270,7 +280,7 @@ def _end_attempt(
     d: _Decision,
     task: str,
     attempt: str,
-    by: Literal["agent", "launch", "lease", "timeout", "cancel"],
+    by: e.EndedBy,
     result: Result,
 ) -> None:
     d.emit(e.AttemptFinished(at=d.now, task=task, attempt=attempt, by=by, result=result))
@@ -312,6 +322,20 @@ def _expire_attempt(d: _Decision, task: Task, leases: Mapping[str, datetime], he
         _end_attempt(d, task.id, last.id, "timeout", result)
     elif lease is not None and lease <= heard:
         _end_attempt(d, task.id, last.id, "lease", _lost(f"{last.worker or 'its agent'} has fallen silent"))
+
+
+def _job_ended(d: _Decision, ended: JobEnded) -> None:
+    """Nothing where the attempt has come to its end, or is not the current one: that is no news."""
+    found = d.run.attempt(ended.attempt)
+    if found is None or not found[1].active or found[1].current != found[2]:
+        return
+    _, task, attempt = found
+    if attempt.give_up_at is not None:
+        reason = "it was told to stop, and its job has ended"
+        result = Result(outcome=Outcome.CANCELLED, summary="cancelled", reason=reason)
+        _end_attempt(d, task.id, attempt.id, "cancel", result)
+    else:
+        _end_attempt(d, task.id, attempt.id, "runtime", _lost(ended.reason))
 
 
 def _lost(reason: str) -> Result:

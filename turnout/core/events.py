@@ -31,6 +31,9 @@ class Timing(Value):
     timeout_grace: float = 30.0
 
 
+EndedBy = Literal["agent", "launch", "lease", "timeout", "cancel", "runtime"]
+
+
 class Carried(Value):
     """A stage's end, taken over from the run that this one reruns."""
 
@@ -142,13 +145,13 @@ class CancelOrdered(Occurred):
 
 
 class AttemptFinished(Occurred):
-    """``by``: who says so: the ``agent``, or the orchestrator since the ``launch`` deadline, the ``lease``, the
-    ``timeout`` or the ``cancel`` grace has passed."""
+    """``by``: who says so: the ``agent``; the orchestrator since the ``launch`` deadline, the ``lease``, the
+    ``timeout`` or the ``cancel`` grace has passed; or the ``runtime`` of its job, which has ended without a word."""
 
     kind: Literal["attempt_finished"] = "attempt_finished"
     task: str
     attempt: str
-    by: Literal["agent", "launch", "lease", "timeout", "cancel"]
+    by: EndedBy
     result: Result
 
 

@@ -142,7 +142,13 @@ def _ended(event: e.AttemptFinished) -> str:
     said = result.reason or result.summary
     if event.by == "agent" and result.outcome is Outcome.SUCCESS:
         return f"The agent ended {event.task} as success{_because(result.summary)}."
-    who = "The agent" if event.by == "agent" else f"The orchestrator ({event.by} deadline)"
+    match event.by:
+        case "agent":
+            who = "The agent"
+        case "runtime":
+            who = "The orchestrator (its job has ended)"
+        case _:
+            who = f"The orchestrator ({event.by} deadline)"
     return f"{who} ended {event.task} as {result.outcome.value}{_because(said)}."
 
 

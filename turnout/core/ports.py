@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
+from turnout.core.attestation import Attestation
 from turnout.core.change import Change
 from turnout.core.envelope import Received, Record
 from turnout.core.events import Event
@@ -213,6 +214,7 @@ class Commit:
     due_at: datetime | None = None
     leases: Mapping[str, datetime] = field(default_factory=dict)
     delivery: Delivery | None = None
+    attestations: tuple[Attestation, ...] = ()
 
 
 class Store(Protocol):
@@ -266,6 +268,10 @@ class Store(Protocol):
         """Attempts launched before then that have not started, oldest first: their task may be lost."""
         ...
 
+    def open_attempts(self, after: tuple[str, str] = ("", ""), limit: int = 100) -> Sequence[AttemptRow]:
+        """Attempts that have not finished, by run and id, from the first after (run, attempt) on."""
+        ...
+
     def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
         """Triggers published before then that nobody has handled: they may have been lost on the way."""
         ...
@@ -287,6 +293,15 @@ class Store(Protocol):
 
     def run_of(self, attempt: str) -> str:
         """The run that an attempt belongs to, also after it has ended; empty: there is no such attempt."""
+        ...
+
+    # attestations
+    def attestations(self, run: str) -> Sequence[Attestation]:
+        """Of the results of a run, in the order in which they came."""
+        ...
+
+    def attestations_of(self, image: str, *, gave: bool, limit: int = 100) -> Sequence[Attestation]:
+        """Newest first; ``image`` as ``sha256:…``. ``gave``: of stages that gave it; else of those that were given it."""
         ...
 
     # the webhook's ledger

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import Connection, Select, select, text, tuple_
 
 from turnout.adapters.store.instants import instant, micros
 from turnout.adapters.store.link import Link, Statement, listed, scalar
@@ -53,6 +53,16 @@ def launched_before(connection: Connection, before: datetime, limit: int) -> lis
         connection,
         _ROW.where(launched, attempts.c.launched_at < micros(before))
         .order_by(attempts.c.launched_at)
+        .limit(limit),
+    )
+
+
+def open_after(connection: Connection, after: tuple[str, str], limit: int) -> list[AttemptRow]:
+    place = tuple_(attempts.c.run, attempts.c.id)
+    return _rows(
+        connection,
+        _ROW.where(attempts.c.run >= after[0], place > after)
+        .order_by(attempts.c.run, attempts.c.id)
         .limit(limit),
     )
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from turnout.adapters.store import attempts, changes, deliveries, outbox, pruning, reports, runs
+from turnout.adapters.store import (
+    attempts,
+    attestations,
+    changes,
+    deliveries,
+    outbox,
+    pruning,
+    reports,
+    runs,
+)
 from turnout.adapters.store.database import Database, Synchronous
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.outbox import LogWriter
 from turnout.adapters.store.states import States
+from turnout.core.attestation import Attestation
 from turnout.core.ports import (
     AttemptRow,
     Commit,
@@ -115,6 +125,10 @@ class SqlStore:
         with self.database.read() as connection:
             return attempts.launched_before(connection, before, limit)
 
+    def open_attempts(self, after: tuple[str, str] = ("", ""), limit: int = 100) -> Sequence[AttemptRow]:
+        with self.database.read() as connection:
+            return attempts.open_after(connection, after, limit)
+
     def unanswered(self, before: datetime, limit: int = 500) -> Sequence[OutboxRow]:
         """The triggers of deliveries received before then that the orchestrator has never answered; to be published
         again as they are: their envelope ids are the same, and so is what they make."""
@@ -148,6 +162,16 @@ class SqlStore:
     def run_of(self, attempt: str) -> str:
         with self.database.look() as link:
             return attempts.run_of(link, attempt)
+
+    # --- attestations -----------------------------------------------------------------------------
+
+    def attestations(self, run: str) -> Sequence[Attestation]:
+        with self.database.look() as link:
+            return attestations.of_run(link, run)
+
+    def attestations_of(self, image: str, *, gave: bool, limit: int = 100) -> Sequence[Attestation]:
+        with self.database.look() as link:
+            return attestations.of_image(link, image, gave=gave, limit=limit)
 
     # --- the webhook's ledger ---------------------------------------------------------------------
 
