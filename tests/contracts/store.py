@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.contracts.store_attestations import AttestationContract
 from tests.contracts.store_commits import CommitContract
 from tests.contracts.store_due import DueContract
 from tests.contracts.store_ledger import LedgerContract
@@ -27,7 +28,7 @@ from turnout.core.errors import Conflict
 from turnout.core.ports import Commit, Store
 
 
-class StoreContract(CommitContract, ListContract, DueContract, LedgerContract):
+class StoreContract(CommitContract, ListContract, DueContract, LedgerContract, AttestationContract):
     @pytest.fixture
     def store(self) -> Store:
         raise NotImplementedError("the subclass gives the store")
