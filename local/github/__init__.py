@@ -1,0 +1,1 @@
+"""GitHub on this machine, as far as Turnout speaks with it."""

@@ -1,0 +1,105 @@
+"""Who we are to GitHub: a token, or an installed GitHub App.
+
+Source: https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from turnout.core.errors import NotFound, PermanentError
+from turnout.core.ports import Clock
+
+PASS_LIVES = timedelta(minutes=9)
+"""GitHub takes ten at most; the rest is for clocks that differ."""
+BACKDATED = timedelta(minutes=1)
+RENEWED_BEFORE = timedelta(minutes=5)
+"""A token of an installation lives an hour; one that ends sooner than this is not given out any more."""
+
+Call = Callable[[str, str, str], Mapping[str, Any]]
+"""Method, path and credential: what GitHub answers. Raises as `turnout.adapters.github_api.GitHubApi.send`."""
+
+
+class Auth(Protocol):
+    """``app``: whether we are an App, which alone may write checks."""
+
+    @property
+    def app(self) -> bool: ...
+
+    def token(self, repository: str, call: Call) -> str:
+        """What to say on behalf of ``repository`` (owner/name). Raises: PermanentError, TransientError."""
+        ...
+
+    def forget(self, repository: str) -> None:
+        """GitHub has refused the token: it was revoked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAuth:
+    secret: str
+    app: bool = field(default=False, init=False)
+
+    def token(self, repository: str, call: Call) -> str:  # noqa: ARG002 (one for all)
+        return self.secret
+
+    def forget(self, repository: str) -> None:
+        """There is no other."""
+
+
+@dataclass(frozen=True)
+class AppAuth:
+    """``id``: the App's id or client id. ``key``: its private key, PEM. Thread-safe."""
+
+    id: str
+    key: str
+    clock: Clock
+    app: bool = field(default=True, init=False)
+    _installations: dict[str, int] = field(default_factory=dict, init=False)
+    _tokens: dict[int, tuple[str, datetime]] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def token(self, repository: str, call: Call) -> str:
+        with self._lock:
+            installation = self._installations.get(repository) or self._installed(repository, call)
+            known = self._tokens.get(installation)
+            if known is None or known[1] - self.clock.now() < RENEWED_BEFORE:
+                made = call("POST", f"/app/installations/{installation}/access_tokens", self._pass())
+                known = str(made["token"]), datetime.fromisoformat(str(made["expires_at"]))
+                self._tokens[installation] = known
+            return known[0]
+
+    def forget(self, repository: str) -> None:
+        """Also where it is installed: it may have been installed anew."""
+        with self._lock:
+            installation = self._installations.pop(repository, None)
+            if installation is not None:
+                self._tokens.pop(installation, None)
+
+    def _installed(self, repository: str, call: Call) -> int:
+        try:
+            found = call("GET", f"/repos/{repository}/installation", self._pass())
+        except NotFound as error:
+            raise PermanentError(
+                f"GitHub: the App {self.id} is not installed on {repository}", "install it there"
+            ) from error
+        self._installations[repository] = int(found["id"])
+        return int(found["id"])
+
+    def _pass(self) -> str:
+        """What the App itself is known by. Raises: PermanentError for a key that is none."""
+        import jwt
+
+        now = self.clock.now()
+        claims = {"iat": now - BACKDATED, "exp": now + PASS_LIVES, "iss": self.id}
+        try:
+            return jwt.encode(claims, self.key, algorithm="RS256")
+        except (ValueError, TypeError, jwt.exceptions.InvalidKeyError) as error:
+            raise PermanentError(
+                "GitHub: the App's private key is no RSA key in PEM",
+                "set TURNOUT_GITHUB_APP_KEY to the file that GitHub gave out, or its content",
+            ) from error
