@@ -1,0 +1,33 @@
+"""The builders by name, and which of them is there."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+from agents.build.asked import Asked, Backend
+from agents.build.options import BackendName
+from agents.sdk.workspace import AgentError, Workspace
+
+# Each module has `build` (a `Backend`) and `missing(workspace, asked) -> str`: why it cannot work here, empty: it can.
+MODULES: Final[dict[BackendName, str]] = {
+    "buildah": "agents.build.buildah",
+}
+"""In the order of ``auto``. Loaded on use: each brings its own libraries."""
+
+
+def backend(workspace: Workspace, asked: Asked) -> tuple[BackendName, Backend]:
+    """The one that is asked for, else the first that is there. Raises: AgentError, which says what to install."""
+    wanted = asked.options.backend
+    names = list(MODULES) if wanted == "auto" else [wanted]
+    reasons = []
+    for name in names:
+        module = importlib.import_module(MODULES[name])
+        reason: str = module.missing(workspace, asked)
+        if not reason:
+            build: Backend = module.build
+            return name, build
+        reasons.append(f"{name}: {reason}")
+    if wanted != "auto":
+        raise AgentError(f"with.backend: {reasons[0]}")
+    raise AgentError(f"nothing is there to build an image with ({'; '.join(reasons)})", "install one of them")
