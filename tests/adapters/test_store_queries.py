@@ -76,6 +76,8 @@ def use_everything(store: SqlStore, bus: EmbeddedBus) -> None:
     store.unanswered(at(50))
     store.open_attempts()
     store.open_attempts(after=(story.id, attempt))
+    store.attestations(story.id)
+    store.attestations_of("sha256:a", gave=True)
     store.events(story.id)
     for status in ("", "finished", "running"):
         for project in ("", "acme/shop"):

@@ -130,7 +130,7 @@ class Maker:
 class Attestation:
     """A signed statement as it is kept. ``at``: when its attempt ended. ``signature``: in base64.
 
-    ``gave``, ``given``: the images (``sha256:…``) that the stage gave, and was given.
+    ``gave``, ``given``: the images (``sha256:…``) that the stage gave, and was given; they are not read back.
     """
 
     run: str
@@ -139,8 +139,8 @@ class Attestation:
     keyid: str
     payload: str
     signature: str
-    gave: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
+    gave: tuple[str, ...] = field(default=(), compare=False)
+    given: tuple[str, ...] = field(default=(), compare=False)
 
     def signed(self) -> Signed:
         return Signed(

@@ -301,7 +301,7 @@ class Store(Protocol):
         ...
 
     def attestations_of(self, image: str, *, gave: bool, limit: int = 100) -> Sequence[Attestation]:
-        """Newest first; ``image`` as ``sha256:…``. ``gave``: of stages that gave it; else of those that were given it."""
+        """Newest first; ``image``: ``sha256:…``. ``gave``: of stages that gave it; else of those that were given it."""
         ...
 
     # the webhook's ledger

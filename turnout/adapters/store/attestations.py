@@ -17,9 +17,7 @@ _POINT = Statement(
     "INSERT INTO attested_images (digest, gave, at, run, attempt) VALUES (:digest, :gave, :at, :run, :attempt)"
     " ON CONFLICT DO NOTHING"
 )
-_OF_RUN = Statement(
-    "SELECT run, attempt, at, keyid, payload, signature FROM attestations WHERE run = :run ORDER BY at, attempt"
-)
+_OF_RUN = Statement("SELECT run, attempt, at, keyid, payload, signature FROM attestations WHERE run = :run")
 _OF_IMAGE = Statement(
     "SELECT a.run, a.attempt, a.at, a.keyid, a.payload, a.signature FROM attested_images i"
     " JOIN attestations a ON a.run = i.run AND a.attempt = i.attempt"
@@ -48,7 +46,8 @@ def keep(link: Link, made: Iterable[Attestation]) -> None:
 
 
 def of_run(link: Link, run: str) -> list[Attestation]:
-    return _read(link.send(_OF_RUN, {"run": run}).rows)
+    found = _read(link.send(_OF_RUN, {"run": run}).rows)
+    return sorted(found, key=lambda each: (each.at, each.attempt))
 
 
 def of_image(link: Link, digest: str, *, gave: bool, limit: int) -> list[Attestation]:

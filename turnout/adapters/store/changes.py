@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turnout.adapters.store import deliveries, outbox
+from turnout.adapters.store import attestations, deliveries, outbox
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.link import Answer, Link, Statement
 from turnout.adapters.store.outbox import LogWriter
@@ -61,6 +61,7 @@ def write(link: Link, change: Commit, log: LogWriter | None) -> Sequence[OutboxR
         _write_attempts(link, change, change.run)
     for attempt, until in change.leases.items():
         link.send(_LEASE, {"id": attempt, "lease_until": micros(until)})
+    attestations.keep(link, change.attestations)
     rows = _write_records(link, change, run, log, at)
     if change.delivery is not None:
         first = int(rows[0].rows[0][0]) if rows and not run else None
