@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from turnout.core.config_stage import MaybeApproval
 from turnout.core.config_types import (
+    NAME_PATTERN,
     Addresses,
     Channel,
     Configured,
@@ -28,6 +29,7 @@ from turnout.core.config_types import (
     Variable,
     Whole,
     lasting,
+    unique,
 )
 from turnout.core.durations import MAX_DURATION
 from turnout.core.model import Runtime
@@ -39,6 +41,8 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 _PASSWORD = re.compile(
     r"://[^/@]*:[^/@]*@|^https?://[^/@]*@", re.IGNORECASE
 )  # a token stands alone before the @
+EVERY_STAGE = "*"
+_ASKED = re.compile(rf"(stage:)?{NAME_PATTERN}|\*")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
@@ -115,6 +119,27 @@ def _one_source(value: SecretBinding) -> SecretBinding:
 Secrets = dict[Variable, Annotated[SecretBinding, AfterValidator(_one_source)]]
 
 
+def _attested_long_form(value: object) -> object:
+    """``true`` asks for every stage before it, ``false`` for nothing, one word is a list of one."""
+    if isinstance(value, bool):
+        return [EVERY_STAGE] if value else []
+    return [value] if isinstance(value, str) else value
+
+
+def _check_asked(value: str) -> str:
+    if not _ASKED.fullmatch(value):
+        raise Refused("expected an agent like `security`, or a stage like `stage:unit`")
+    return value
+
+
+AskedOfImages = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_asked)], ...],
+    BeforeValidator(_attested_long_form, json_schema_input_type=bool | str | list[str]),
+    AfterValidator(unique),
+]
+"""`EVERY_STAGE`, agents' kinds, or names of stages after ``stage:``."""
+
+
 class EnvironmentConfig(Configured):
     """A place that stages deploy to."""
 
@@ -124,6 +149,11 @@ class EnvironmentConfig(Configured):
         default=None, description="People who must agree before any stage of it starts."
     )
     secrets: Secrets = Field(default={}, description="Secrets of its stages; they win over the project's.")
+    attested: AskedOfImages = Field(
+        default=(),
+        description="What must be attested to have passed on an image before it is deployed: agents, or stages like "
+        "stage:unit; true: every stage before it.",
+    )
 
 
 def _empty(value: object) -> object:

@@ -14,6 +14,8 @@ from pydantic import ConfigDict, Field
 from turnout.core.errors import PermanentError
 from turnout.core.model import Value
 
+STAGE = "stage:"
+"""Before the name of a stage in what is required; anything else there is an agent's kind."""
 IN_TOTO = "application/vnd.in-toto+json"
 MAX_PAYLOAD = 2 * 1024 * 1024
 """Characters of one payload, in base64."""

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from turnout.core.attestation import Predicate, Statement, images_of
+from turnout.core.dsse import STAGE
 from turnout.core.model import Outcome
 
-STAGE = "stage:"
-"""Before the name of a stage; anything else that is required is an agent's kind."""
 BUILD = "build"
 
 

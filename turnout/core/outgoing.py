@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.artifact_keys import baseline_key
+from turnout.core.dsse import Attested
 from turnout.core.ids import message_id
 from turnout.core.model import ChangeKind
 from turnout.core.plan import PlannedStage
@@ -149,6 +150,7 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         network=planned.network,
         trusted=not change.fork,
         baseline=_baseline(run, task.id) if planned.agent in COMPARING_AGENTS else None,
+        attested=Attested(required=planned.attested) if planned.attested else None,
     )
 
 

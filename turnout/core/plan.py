@@ -70,7 +70,8 @@ class PlannedStage(Value):
     """``options`` is the stage's ``with:``. ``skip`` says why ``when:`` leaves the stage out, empty: it runs.
 
     ``needs`` is resolved: also a stage without ``needs:`` names the stages before it.
-    ``fail_fast``: a failed cell cancels the other cells of the stage. ``notes``: sentences on what is not as the
+    ``fail_fast``: a failed cell cancels the other cells of the stage. ``attested``: what must have passed on an image
+    before the stage deploys it, as `turnout.core.dsse.Attested.required`. ``notes``: sentences on what is not as the
     pipeline file asks, or could not be known: cut to a limit, withheld from a fork.
     """
 
@@ -92,6 +93,7 @@ class PlannedStage(Value):
     environment: str = ""
     approval: Approval | None = None
     rollback: str = ""
+    attested: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -5,13 +5,14 @@ A limit cuts what asks for more; every cut, and everything withheld, is a note o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from turnout.core.change import Change
 from turnout.core.config_pipeline import PipelineConfig
-from turnout.core.config_project import ForksConfig, ProjectConfig
+from turnout.core.config_project import EVERY_STAGE, ForksConfig, ProjectConfig
 from turnout.core.config_stage import ApprovalConfig, StageConfig, stage_environment
+from turnout.core.dsse import STAGE
 from turnout.core.durations import format_duration, format_size
 from turnout.core.plan import Approval, PlannedStage, PlannedTask, Resources, Retries
 from turnout.core.rules import Verdict, reaches, takes_part
@@ -55,6 +56,7 @@ def planned_stage(
         environment=environment,
         approval=approval,
         rollback=stage.name if stage.rollback is True else stage.rollback or "",
+        attested=_asked_of_images(environment, project),
         notes=(
             *_unknown(stage, change, verdict),
             *cut_retries,
@@ -99,6 +101,46 @@ def approval_of(
     if merged == _approval(wanted):
         return merged, ()
     return merged, (f"environment {environment} asks for more approval than the stage",)
+
+
+def _asked_of_images(environment: str, project: ProjectConfig) -> tuple[str, ...]:
+    rules = project.environments.get(environment)
+    return rules.attested if rules else ()
+
+
+def attested_before(stage: PlannedStage, stages: Mapping[str, PlannedStage]) -> PlannedStage:
+    """The same stage, with the stages before it named where its environment asks for all of them. ``stages``: the whole
+    plan's. Those that the change leaves out, or that may fail, are not asked for.
+    """
+    if not stage.attested:
+        return stage
+    before = _before(stage, stages)
+    every = [f"{STAGE}{each.name}" for each in before if not each.skip and not each.allow_failure]
+    named = [asked for asked in stage.attested if asked != EVERY_STAGE]
+    asked = (
+        (*named, *(each for each in every if each not in named))
+        if EVERY_STAGE in stage.attested
+        else tuple(named)
+    )
+    known = {each.agent for each in before} | {f"{STAGE}{each.name}" for each in before}
+    notes = tuple(
+        f"environment {stage.environment} asks for images attested by {each}, and nothing before this stage is"
+        for each in named
+        if each not in known
+    )
+    return stage.with_(attested=asked, notes=(*stage.notes, *notes))
+
+
+def _before(stage: PlannedStage, stages: Mapping[str, PlannedStage]) -> list[PlannedStage]:
+    """Every stage that it needs, directly or through others, in the plan's order."""
+    found: set[str] = set()
+    waiting = list(stage.needs)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(stages[name].needs)
+    return [each for each in stages.values() if each.name in found]
 
 
 def fork_approval(own: Approval | None, forks: ForksConfig) -> Approval:

@@ -17,7 +17,7 @@ from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.graph import order
 from turnout.core.model import ChangeKind
 from turnout.core.plan import Concurrency, Notify, NotTriggered, Plan, PlannedStage
-from turnout.core.planned import fork_approval, participation, planned_stage
+from turnout.core.planned import attested_before, fork_approval, participation, planned_stage
 from turnout.core.rules import Verdict, triggered
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -39,6 +39,8 @@ def plan(config: PipelineConfig, project: ProjectConfig, change: Change) -> Plan
     stages = tuple(
         planned_stage(by_name[name], needs[name], config, project, change) for name in order(needs)
     )
+    by_stage = {stage.name: stage for stage in stages}
+    stages = tuple(attested_before(stage, by_stage) for stage in stages)
     if change.fork and project.forks.run == "approval":
         stages = tuple(_gated(stages, project))
     made = Plan(
