@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import socket
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,6 +51,14 @@ def make_image(client: docker.APIClient, tag: str = IMAGE, dockerfile: str = DOC
     said = list(client.build(fileobj=context, custom_context=True, tag=tag, rm=True, decode=True))
     problems = [each["error"] for each in said if "error" in each]
     assert not problems, problems
+
+
+def _cut_off_all(listener: socket.socket) -> None:
+    while True:
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            return  # it is over
 
 
 class Stepping:
@@ -119,15 +129,23 @@ class DockerJobs:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        socket = Path(self._dockerd.host.removeprefix("unix://"))
-        hidden = socket.with_suffix(".away")
-        socket.rename(hidden)
-        try:
-            for client in self._clients:
-                client.close()  # what it has open, it would go on with
-            yield
-        finally:
-            hidden.rename(socket)
+        """Whoever connects is cut off. (Where nobody listens, docker-py leaves its socket open for the collector.)"""
+        place = Path(self._dockerd.host.removeprefix("unix://"))
+        hidden = place.with_suffix(".away")
+        place.rename(hidden)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+            listener.listen()
+            cutting = threading.Thread(target=_cut_off_all, args=(listener,))
+            cutting.start()
+            try:
+                for client in self._clients:
+                    client.close()  # what it has open, it would go on with
+                yield
+            finally:
+                hidden.rename(place)
+                listener.shutdown(socket.SHUT_RDWR)
+                cutting.join()
 
     def refused(self) -> TaskRequested | None:
         return a_task(self.kind, "refused", agent="other")

@@ -58,10 +58,10 @@ def test_a_container_can_do_nothing_but_its_work(harness: DockerJobs) -> None:
     assert status["Uid"].split() == ["10001"] * 4
     assert {status[each] for each in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0" * 16}
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-    tries = "touch /x || echo no; touch /bin/x || echo no; cp /bin/busybox /tmp/b && /tmp/b echo runs"
+    tries = "touch /x; touch /bin/x; cp /bin/busybox /tmp/sh && /tmp/sh -c 'echo runs'"
     said = harness.inside(attempt, "sh", "-c", tries)
-    assert said.count("Read-only file system\nno") == 2
-    assert said.endswith("runs\n")
+    assert said.count("Read-only file system") == 2
+    assert "runs\n" in said
     found = harness.inspected(attempt)
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "no"
     assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "1m", "max-file": "2"}
