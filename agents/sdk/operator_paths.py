@@ -12,8 +12,14 @@ TRIVY_DATABASE = "TURNOUT_TRIVY_DATABASE"
 """A folder with ``db/trivy.db`` and ``db/metadata.json``, as Trivy keeps it in its cache."""
 SNYK = "TURNOUT_SNYK"
 """The folder of npm's package ``snyk``."""
+HELM = "TURNOUT_HELM"
+"""Helm's program."""
+KUBECTL = "TURNOUT_KUBECTL"
+"""kubectl's program."""
+KUBE_PLUGINS = "TURNOUT_KUBE_PLUGINS"
+"""A folder of programs that a kubeconfig may name for its credentials."""
 
-NAMES = (TRIVY, TRIVY_DATABASE, SNYK)
+NAMES = (TRIVY, TRIVY_DATABASE, SNYK, HELM, KUBECTL, KUBE_PLUGINS)
 
 
 def operator_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
