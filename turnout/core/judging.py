@@ -50,9 +50,7 @@ def judge(
     own = [each for each in built if project in ("", each.project) and not each.fork]
     if not own:
         return Verdict(digest, (), (), (), (_nobody(digest, project, built),))
-    found = [
-        _judge(facts, digest, required, origin) for origin in dict.fromkeys(map(_origin, _newest_first(own)))
-    ]
+    found = [_judge(facts, digest, required, one) for one in dict.fromkeys(map(origin, _newest_first(own)))]
     return next((each for each in found if not each.problems), found[0])
 
 
@@ -67,14 +65,12 @@ def newest(facts: Iterable[Predicate]) -> list[Predicate]:
     """Of each task of each origin the newest, the newest of all first."""
     found: dict[tuple[object, ...], Predicate] = {}
     for each in _newest_first(facts):
-        found.setdefault((*_origin(each), each.stage, each.task), each)
+        found.setdefault((*origin(each), each.stage, each.task), each)
     return list(found.values())
 
 
-def _judge(
-    facts: Iterable[Predicate], digest: str, required: Sequence[str], origin: tuple[str, ...]
-) -> Verdict:
-    of_origin = newest(each for each in facts if _origin(each) == origin and not each.fork)
+def _judge(facts: Iterable[Predicate], digest: str, required: Sequence[str], one: tuple[str, ...]) -> Verdict:
+    of_origin = newest(each for each in facts if origin(each) == one and not each.fork)
     passed = [each for each in of_origin if each.outcome is Outcome.SUCCESS]
     failed = [each for each in of_origin if each.outcome is not Outcome.SUCCESS]
     built = [each for each in passed if digest in images_of(each.outputs)]
@@ -97,7 +93,8 @@ def _judge(
     )
 
 
-def _origin(fact: Predicate) -> tuple[str, ...]:
+def origin(fact: Predicate) -> tuple[str, ...]:
+    """Project, commit and plan."""
     return (fact.project, fact.commit, fact.plan.get("sha256", ""))
 
 

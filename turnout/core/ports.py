@@ -217,6 +217,20 @@ class Commit:
     attestations: tuple[Attestation, ...] = ()
 
 
+class Signer(Protocol):
+    """A key. ``public``: its public half in PEM."""
+
+    @property
+    def keyid(self) -> str: ...
+
+    @property
+    def public(self) -> str: ...
+
+    def sign(self, payload: str) -> str:
+        """The signature of an in-toto envelope with this payload, in base64; always the same of the same."""
+        ...
+
+
 class Store(Protocol):
     """Thread-safe. Every method is one transaction."""
 
