@@ -1,4 +1,4 @@
-"""The use case of attestations: what results come to is signed; what speaks of an image is found, and given to a deploy.
+"""The use case of attestations: results are signed; what speaks of an image is found, and given to who deploys it.
 
 Statements are signed when the result is recorded, and kept in the same transaction: whoever changes the record later,
 and has not the key, is found out.

@@ -8,10 +8,12 @@ return, so that the caller's acknowledgement means: durable here, and on the bus
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from turnout.attesting import Attesting
 from turnout.core import messages as m
+from turnout.core.attestation import Attestation
 from turnout.core.change import Change
 from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decide, due_at
 from turnout.core.envelope import Envelope, Record
@@ -72,7 +74,7 @@ class Handled:
 class Orchestrator:
     """``producer`` is None where the store's outbox is the log. ``key``: the server's key for attempt tokens.
 
-    ``on_due`` is told when a run must be looked at again, for a timer of the process's own.
+    ``attesting`` None: nothing is signed. ``on_due`` is told when a run must be looked at again, for a timer of the process's own.
     """
 
     store: Store
@@ -81,6 +83,7 @@ class Orchestrator:
     clock: Clock
     key: bytes
     timing: Timing = field(default_factory=Timing)
+    attesting: Attesting | None = None
     on_due: Callable[[str, datetime], None] = field(default=lambda _run, _at: None)
 
     # --- messages ---------------------------------------------------------------------------
@@ -145,7 +148,7 @@ class Orchestrator:
         if self.producer is None:
             return 0
         waiting = [
-            task_request(state, task.current.id, self._sign)
+            self._filled(task_request(state, task.current.id, self._sign), state)
             for _, task in state.tasks()
             if task.status is TaskStatus.LAUNCHED and task.current is not None
         ]
@@ -212,7 +215,9 @@ class Orchestrator:
     def _commit(self, inbox: str, before: Run | None, events: Sequence[Event], now: datetime) -> Handled:
         after = replay(events, before)
         assert after is not None, "only a message that makes a run is committed without one"
-        records = [self._record(each, now) for each in outgoing(after, events, self._sign)]
+        signed = self.attesting.sign(after, events) if self.attesting is not None else ()
+        told = outgoing(after, events, self._sign)
+        records = [self._record(self._filled(each, after, signed), now) for each in told]
         records += self._for_the_group(before, after, now)
         due = due_at(after)
         if after.status is RunStatus.QUEUED:
@@ -228,6 +233,7 @@ class Orchestrator:
                 due_at=due,
                 leases=self._leases(before, after, now),
                 delivery=_delivery_of(after, now) if before is None else None,
+                attestations=signed,
             )
         )
         self._publish(rows)
@@ -385,6 +391,12 @@ class Orchestrator:
         records = tuple(self._record(each, now) for each in messages)
         self._publish(self.store.commit(Commit(None, 0, (), records, now)))
         return len(records)
+
+    def _filled(self, each: Outgoing, run: Run, fresh: Sequence[Attestation] = ()) -> Outgoing:
+        """With what is attested of the images that a task may deploy; ``fresh``: signed now."""
+        if self.attesting is None or not isinstance(each.message, m.TaskRequested):
+            return each
+        return replace(each, message=self.attesting.fill(each.message, run, fresh))
 
     def _record(self, each: Outgoing, now: datetime) -> Record:
         return m.wrap(each.message, id=each.id, source=SOURCE, at=now).to_record(each.topic, each.key)
