@@ -158,8 +158,26 @@ class Wiring:
                 from turnout.runtimes.process import ProcessRuntime
 
                 return ProcessRuntime(self.settings.home, self.claims, sandbox=self.settings.sandbox)
+            case Runtime.DOCKER:
+                return self._docker()
             case _:
                 raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
+
+    def _docker(self) -> JobRuntime:
+        from turnout.runtimes.docker import DockerRuntime, DockerSettings
+
+        s = self.settings
+        given = DockerSettings(
+            network=s.docker_network,
+            pull=s.docker_pull,
+            user=s.docker_user,
+            memory=s.docker_memory,
+            cpus=s.docker_cpus,
+            pids=s.docker_pids,
+            tmp=s.docker_tmp,
+            owner=s.node,
+        )
+        return DockerRuntime(s.images, self.passes, given)
 
     @cached_property
     def passes(self) -> Passes:

@@ -93,6 +93,30 @@ class Settings(Value):
     agent_images: str = Field(
         "", description="images of launched jobs: agent=image, or a pattern with {agent}, separated by commas"
     )
+    docker_network: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.:-]*$",
+        description="network of the docker runtime's containers, in which they reach the gateway and git; empty: "
+        "the engine's default",
+    )
+    docker_pull: Literal["missing", "always", "never"] = Field(
+        "missing", description="when the docker runtime pulls an agent's image"
+    )
+    docker_user: str = Field(
+        "10001:10001",
+        pattern=r"^[1-9][0-9]*(:[0-9]+)?$",
+        description="user and group number of its containers' processes",
+    )
+    docker_memory: int = Field(
+        0, ge=0, description="bytes for a container whose stage asks for none; 0: no limit"
+    )
+    docker_cpus: float = Field(
+        0.0, ge=0, description="cores for a container whose stage asks for none; 0: no limit"
+    )
+    docker_pids: int = Field(4096, gt=0, description="processes and threads of one container")
+    docker_tmp: int = Field(
+        512 * 1024 * 1024, gt=0, description="bytes of a container's /tmp, which is in its memory"
+    )
     gateway_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
