@@ -36,9 +36,9 @@ _log = structlog.get_logger()
 class Heard:
     """What the gateway has said about going on. ``stop``: why not, empty: go on. ``recorded``: our start is."""
 
-    recorded: threading.Event = field(default_factory=threading.Event)
+    recorded: threading.Event = field(default_factory=lambda: threading.Event())
     stop: str = ""
-    over: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=lambda: threading.Event())
 
 
 class RemoteClaims:

@@ -31,6 +31,7 @@ class Ending:
         yield from self._deliveries()
         yield from self._balance()
         yield from self._effects()
+        yield from self.world.launched.checks()
         yield from self._replay()
         yield from self._projections()
         yield from self._requests()

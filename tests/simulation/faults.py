@@ -95,6 +95,13 @@ class Faults:
         self.struck.append(name)
         return found
 
+    def planned(self, name: str, now: float) -> bool:
+        """Whether something that has been drawn happens, which is no fault of an I/O point."""
+        if now >= self.calm or not self.rates or (self.only is not None and name not in self.only):
+            return False
+        self.struck.append(name)
+        return True
+
     def _table(self, kinds: tuple[Fault, ...]) -> tuple[float, list[tuple[float, Fault]]]:
         total, table = 0.0, []
         for kind in kinds:

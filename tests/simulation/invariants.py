@@ -19,7 +19,7 @@ from turnout.core.outgoing import FINISHED, outgoing
 from turnout.core.plan import Plan
 from turnout.core.ports import Commit, OutboxRow
 from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, evolve
-from turnout.core.topics import AGENT_REPORT, DEAD_LETTERS
+from turnout.core.topics import AGENT_LOGS, AGENT_REPORT, DEAD_LETTERS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -60,6 +60,7 @@ class Watch:
         self.triggers: dict[str, str] = {}
         self.attempts: dict[str, str] = {}
         self.ended: dict[str, str] = {}
+        self.workers: dict[str, str] = {}
         self.facts: dict[tuple[str, str], int] = {}
         self.events = 0
         self._late: dict[str, float] = {}
@@ -132,6 +133,10 @@ class Watch:
             case e.AttemptLaunched():
                 assert before is not None
                 self._launched(before, event, run)
+            case e.AttemptStarted():
+                if event.attempt in self.workers:
+                    self.fail("one job's start counts", f"{event.task} of {short(run)} started again")
+                self.workers[event.attempt] = event.worker
             case e.AttemptFinished():
                 self._ended(event, run)
             case e.RetryScheduled():
@@ -215,6 +220,8 @@ class Watch:
             self.fail("only results with the attempt's token count", f"{event.task} of {short(run)}")
         if result.outcome is Outcome.SUCCESS and result.outputs.get("by") != event.attempt:
             self.fail("a result counts for its own attempt", f"{event.task} of {short(run)}")
+        if event.by == "agent":
+            self.world.launched.ended(event, run)
         if event.by != "agent" and self.world.scenario.peaceful:
             self._too_early(event, run)
 
@@ -227,7 +234,8 @@ class Watch:
             return
         if event.by == "lease" and work is not None and not work.silent:
             self.fail("who says that it lives is not lost", f"{event.task} of {short(run)}")
-        if event.by == "cancel" and work is not None and not work.deaf:
+        unreachable = work is not None and work.silent and event.attempt in self.world.launched.of
+        if event.by == "cancel" and work is not None and not work.deaf and not unreachable:
             self.fail("who is told to stop stops", f"{event.task} of {short(run)}")
 
     # --- now and then, in the calm ------------------------------------------------------------------
@@ -270,6 +278,8 @@ class Watch:
             return "somebody outside has not got an answer"
         if world.working:
             return "an attempt is at work"
+        if self.world.launched.living():
+            return f"{self.world.launched.living()[0]} has not ended"
         waiting = [each for each in self.states.values() if not each.finished]
         if waiting:
             return f"run {short(waiting[0])} is {waiting[0].status.value}"
@@ -277,7 +287,7 @@ class Watch:
             return "a delivery is not accepted"
         if world.store.unpublished(limit=1):
             return "the outbox is not empty"
-        topics = [each.name for each in world.topics if each.name != DEAD_LETTERS]
+        topics = [each.name for each in world.topics if each.name not in (DEAD_LETTERS, AGENT_LOGS)]
         if any(world.bus.lag("functions", topics).values()):
             return "the functions have not taken all records"
         for topic in topics:

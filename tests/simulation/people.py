@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tests.simulation.doorway import Asked
 from tests.simulation.faults import Fault
 from tests.simulation.scenario import Act, Push, change_of
 from tests.simulation.wires import Wire
@@ -14,6 +16,7 @@ from turnout.core.envelope import Record
 from turnout.core.errors import TransientError
 from turnout.core.ids import derive
 from turnout.core.model import Outcome
+from turnout.core.policy import gateway_token
 from turnout.core.posting import Answered
 from turnout.core.result import Result
 from turnout.core.run import Run, StageStatus
@@ -113,10 +116,29 @@ def _forge(world: World, wire: Wire, run: Run) -> None:
             )
             id = derive("forged", stage.name, task.current.id, at.isoformat())
             records.append(m.wrap(said, id=id, source="/x", at=at).to_record(AGENT_RESULTS, run.id))
+    _forge_passes(world, wire, run)
     mark = f"poison at {world.kernel.now:.3f}".encode()
     world.poison.append(mark)
     records.append(Record(PIPELINE_EVENTS, run.change.repository, mark))
     world.bus.producer().publish(records)
+
+
+def _forge_passes(world: World, wire: Wire, run: Run) -> None:
+    """And who reaches the gateway, and has passes of their own making, and those that were found of ended attempts."""
+    result = Result(outcome=Outcome.SUCCESS, summary="forged")
+    body = json.dumps({"result": result.to_json()}).encode()
+    later = wire.process.now() + timedelta(hours=1)
+    attempts = [each for _, task in run.tasks() for each in task.attempts]
+    for each in attempts:
+        for signed in (b"another key", b"") if each.result is None else (b"another key", world.key):
+            token = gateway_token(signed, each.id, later) if signed else f"v1.{later.timestamp():.0f}.{'0' * 64}"
+            headers = {
+                "Authorization": f"Bearer {token}",
+                "Turnout-Session": f"session of {wire.process.name}",
+            }
+            world.network.ask(
+                wire, "gateway", Asked("POST", f"/attempts/{each.id}/finished", headers, body), 5.0
+            )
 
 
 __all__ = ["Fault", "act", "change_of", "deliver"]

@@ -14,16 +14,35 @@ from turnout.core.events import Timing
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Outcome, Runtime
 from turnout.core.plan import Approval, Concurrency, Notify, Plan, Retries
-from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, DEAD_LETTERS, PIPELINE_EVENTS, Topic, agent_topic
+from turnout.core.topics import (
+    AGENT_LOGS,
+    AGENT_REPORT,
+    AGENT_RESULTS,
+    DEAD_LETTERS,
+    PIPELINE_EVENTS,
+    Topic,
+    agent_topic,
+)
+from turnout.gateway import Limits
 
 KINDS = ("script", "test")
 TOPICS = tuple(
     Topic(name, "", 1 if name == DEAD_LETTERS else 2, 7 * 86400, "")
-    for name in (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT, DEAD_LETTERS, *map(agent_topic, KINDS))
+    for name in (
+        PIPELINE_EVENTS,
+        AGENT_RESULTS,
+        AGENT_REPORT,
+        AGENT_LOGS,
+        DEAD_LETTERS,
+        *map(agent_topic, KINDS),
+    )
 )
 TELL = Notify(slack="#ci", on=("failure", "recovered", "success"))
 QUIET = Notify(slack="#ci", on=("failure",))
 JOB = Runtime.DOCKER
+"""Its jobs are connected to the bus."""
+GATED = Runtime.KUBERNETES
+"""Its jobs have their pass alone."""
 SERIAL = Concurrency(group="main")
 NEWEST = Concurrency(group="main", cancel_superseded=True)
 MATRIX = ("a", "b", "c")
@@ -66,6 +85,20 @@ PIPELINES: Mapping[str, Plan] = {
         stage("test", agent="test", runtime=JOB, retries=1), stage("ship", "test", runtime=JOB), notify=TELL
     ),
     "serial jobs": a_plan(stage("ship", runtime=JOB), concurrency=SERIAL, notify=QUIET),
+    "gated": a_plan(
+        stage("test", agent="test", runtime=GATED, secrets=("TOKEN",), retries=1),
+        stage("ship", "test", runtime=GATED),
+        notify=TELL,
+    ),
+    "gated beside": a_plan(
+        stage("lint", runtime=GATED),
+        stage("test", agent="test", runtime=GATED, secrets=("TOKEN",)),
+        stage("ship", "lint", "test"),
+        notify=QUIET,
+    ),
+    "newest gated": a_plan(
+        stage("test", agent="test", runtime=GATED, secrets=("TOKEN",)), concurrency=NEWEST, notify=TELL
+    ),
     "go on": a_plan(
         stage("lint"),
         stage("test", agent="test"),
@@ -117,6 +150,8 @@ class Scenario:
     timing: Timing
     webhooks: int
     orchestrators: int
+    gateways: int
+    limits: Limits
     dispatchers: int
     reporters: int
     sweepers: int
@@ -162,6 +197,10 @@ def change_of(push: Push) -> Change:
     )
 
 
+NARROW = (Limits(requests=2.0), Limits(log_rate=20.0), Limits(log=150))
+"""Gateways that take little."""
+
+
 def scenario(seed: int) -> Scenario:
     chance = random.Random(f"scenario/{seed}")
     peaceful = chance.random() < 0.08
@@ -189,6 +228,8 @@ def scenario(seed: int) -> Scenario:
         ),
         webhooks=chance.choice((1, 2)),
         orchestrators=chance.choice((2, 2, 3)),
+        gateways=chance.choice((1, 2)),
+        limits=Limits() if peaceful else chance.choice((Limits(), Limits(), *NARROW)),
         dispatchers=chance.choice((1, 2)),
         reporters=chance.choice((1, 2)),
         sweepers=chance.choice((1, 1, 2)),
@@ -270,7 +311,17 @@ def _rates(chance: random.Random) -> dict[Fault, float]:
     return {kind: rate * strength for kind, rate in usual.items() if chance.random() < 0.6}
 
 
-PROCESSES = ("webhook", "orchestrator", "dispatcher", "reporter", "launcher", "sweeper", "worker")
+PROCESSES = (
+    "webhook",
+    "orchestrator",
+    "dispatcher",
+    "reporter",
+    "launcher",
+    "sweeper",
+    "worker",
+    "gateway",
+    "job",
+)
 
 
 def _windows(chance: random.Random, calm: float, embedded: bool) -> tuple[Window, ...]:
@@ -297,9 +348,9 @@ def _windows(chance: random.Random, calm: float, embedded: bool) -> tuple[Window
         whom, target = chance.choice(PROCESSES), ""
         match what:
             case "cut":
-                target = chance.choice(("store", "bus", "orchestrator", "reporter"))
+                target = chance.choice(("store", "bus", "orchestrator", "reporter", "gateway", "artifacts"))
             case "outage":
-                whom, target = "*", chance.choice(("store", "bus", "slack"))
+                whom, target = "*", chance.choice(("store", "bus", "slack", "gateway", "artifacts"))
             case "evict" | "rebalance" | "go back":
                 whom, end = chance.choice(("functions", "agents.script", "agents.test")), start
             case "elect":

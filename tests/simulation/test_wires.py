@@ -8,19 +8,28 @@ import pytest
 
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.kernel import Kernel, Process
-from tests.simulation.wires import CHAT, CLAIMS, JOBS, PRODUCER, STORE, Unheard, Wire
+from tests.simulation.wires import ARTIFACTS, CHAT, CLAIMS, JOBS, PRODUCER, SECRETS, STORE, Unheard, Wire
 from turnout.core.errors import TransientError
-from turnout.core.ports import Claims, JobRuntime, Producer, Store
+from turnout.core.ports import Claims, JobRuntime, Producer, Secrets, Store, Uploads
 from turnout.reporting.slack_channel import Chat
 
 
 @pytest.mark.parametrize(
     ("protocol", "known"),
-    [(Store, STORE), (Producer, PRODUCER), (Claims, CLAIMS), (Chat, CHAT), (JobRuntime, JOBS)],
+    [
+        (Store, STORE),
+        (Producer, PRODUCER),
+        (Claims, CLAIMS),
+        (Chat, CHAT),
+        (JobRuntime, JOBS),
+        (Uploads, ARTIFACTS),
+        (Secrets, SECRETS),
+    ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
 def test_every_method_of_a_port_can_go_wrong(protocol: Any, known: dict[str, object]) -> None:
-    methods = {name for name, each in vars(protocol).items() if callable(each) and not name.startswith("_")}
+    every = {name: each for base in protocol.__mro__ for name, each in vars(base).items()}
+    methods = {name for name, each in every.items() if callable(each) and not name.startswith("_")}
     assert methods == set(known)
 
 

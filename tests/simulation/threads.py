@@ -136,9 +136,14 @@ class Thread:
         self._process: Process = kernel().process
         self._run = partial(target, *args)
         self._done = Event()
+        self._begun = False
 
     def start(self) -> None:
+        self._begun = True
         kernel().spawn(self._process, self._body, self.name)
+
+    def is_alive(self) -> bool:
+        return self._begun and not self._done.is_set()
 
     def join(self, timeout: float | None = None) -> None:
         self._done.wait(timeout)
@@ -175,6 +180,9 @@ THREADING = SimpleNamespace(
 
 
 class _Time:
+    def time(self) -> float:
+        return kernel().process.now().timestamp()
+
     def monotonic(self) -> float:
         return kernel().process.monotonic()
 

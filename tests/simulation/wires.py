@@ -42,6 +42,11 @@ CLAIMS: Mapping[str, Kinds] = dict.fromkeys(
 CHAT: Mapping[str, Kinds] = {
     **dict.fromkeys(("post", "reply", "update"), WRITE), **dict.fromkeys(("find", "find_reply"), READ)
 }  # fmt: skip
+ARTIFACTS: Mapping[str, Kinds] = {
+    **dict.fromkeys(("get", "list", "size", "usage", "upload_url"), READ),
+    **dict.fromkeys(("put", "append", "append_at", "put_stream"), WRITE),
+}
+SECRETS: Mapping[str, Kinds] = {"resolve": SAY}
 JOBS: Mapping[str, Kinds] = {"launch": WRITE, "cancel": WRITE, "state": READ}
 POLL: Kinds = READ
 POSITIONS: Kinds = WRITE

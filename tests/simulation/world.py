@@ -16,9 +16,11 @@ from agents.sdk import consuming, live, slots, spool
 from agents.sdk.live import Live
 from tests.simulation import threads
 from tests.simulation.buses import LogStore, ProcessBus, SimBus
+from tests.simulation.doorway import URL, SimArtifacts, serve_gateway
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Watch
 from tests.simulation.kernel import EPOCH, Kernel, Process
+from tests.simulation.launched import IN_JOBS, JOB_MODULES, ContainerRuntime, Containers
 from tests.simulation.machines import (
     ON_DISK,
     Attempt,
@@ -35,7 +37,7 @@ from tests.simulation.machines import (
 from tests.simulation.network import TIMEOUT, Network, Poster
 from tests.simulation.outside import DRAWN, Slack
 from tests.simulation.people import act, deliver
-from tests.simulation.scenario import JOB, KINDS, PEOPLE, TOPICS, Scenario, change_of
+from tests.simulation.scenario import GATED, JOB, KINDS, PEOPLE, TOPICS, Scenario, change_of
 from tests.simulation.windows import FUNCTIONS, begin
 from tests.simulation.wires import CHAT, JOBS, PLAN, STORE, Wire
 from turnout import dispatcher, timers
@@ -49,6 +51,8 @@ from turnout.core.ports import Producer, Store
 from turnout.core.posting import Answered, Patience, Reply, Route
 from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 from turnout.dispatcher import Dispatcher, DispatcherSettings
+from turnout.gateway import Passes
+from turnout.gateway import limits as gateway_limits
 from turnout.launching import Launcher
 from turnout.orchestration import Orchestrator, Planned
 from turnout.reporting.deliver import report
@@ -75,7 +79,7 @@ SELDOM = 30.0
 SETTINGS = DispatcherSettings(
     concurrency=3, buffer=50, commit_every=0.2, idle=IDLE, patience=Patience(tries=25)
 )
-MODULES = (dispatcher, timers, consuming, live, slots, spool)
+MODULES = (dispatcher, timers, consuming, live, slots, spool, gateway_limits, *JOB_MODULES)
 """Production modules with threads or a clock of their own."""
 
 
@@ -84,7 +88,7 @@ def simulated() -> Iterator[None]:
     """Production modules live in the simulated world until the end."""
     with ExitStack() as stack:
         stack.enter_context(threads.installed(MODULES))
-        for module, name, stand_in in (*ON_DISK, *DRAWN, (consuming, "IDLE", IDLE)):
+        for module, name, stand_in in (*ON_DISK, *DRAWN, *IN_JOBS, (consuming, "IDLE", IDLE)):
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, stand_in)
         yield
@@ -123,6 +127,9 @@ class World:
         self.wiped = False
         self.work_of: dict[str, Work] = {}
         self.jobs = Jobs(self._start_job)
+        self.key = KEY
+        self.artifacts = SimArtifacts()
+        self.launched = Containers(self)
         self.watch = Watch(self)
         self.watch.attach()
 
@@ -175,6 +182,7 @@ class World:
             ("orchestrator", planned.orchestrators, self._orchestrator),
             ("reporter", planned.reporters, self._reporter),
             ("launcher", 1, self._launcher),
+            ("gateway", planned.gateways, partial(serve_gateway, self)),
             ("sweeper", planned.sweepers, self._sweeper),
             ("dispatcher", planned.dispatchers, self._dispatcher),
         ):
@@ -307,7 +315,10 @@ class World:
         self.network.serve(wire, "reporter", self._handling(handle))
 
     def _launcher(self, wire: Wire) -> None:
-        launcher = Launcher({JOB: wire.port(self.jobs, "runtime", JOBS)})
+        containers = ContainerRuntime(self.launched, Passes(URL, KEY, wire.process, self.scenario.timing))
+        launcher = Launcher(
+            {JOB: wire.port(self.jobs, "runtime", JOBS), GATED: wire.port(containers, "runtime", JOBS)}
+        )
         self.network.serve(wire, "launcher", self._handling(launcher.handle))
 
     def _sweeper(self, wire: Wire) -> None:
