@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from turnout.adapters.git_snapshot import Snapshot
     from turnout.adapters.mirror import Mirrors
     from turnout.adapters.store.sql_store import SqlStore
+    from turnout.attesting import Attesting
     from turnout.commanding import Commands
     from turnout.core.ports import Bus, JobRuntime, Producer
     from turnout.gateway import Gateway, Passes
@@ -129,8 +130,22 @@ class Wiring:
             clock=self.clock,
             key=self.settings.key(),
             timing=self.settings.timing,
+            attesting=self.attesting,
             on_due=timers.set if timers else _nobody,
         )
+
+    @cached_property
+    def attesting(self) -> Attesting:
+        from importlib.metadata import version
+
+        from turnout.adapters.signing import SigningKey, public_keys
+        from turnout.attesting import Attesting
+        from turnout.core.attestation import Maker
+
+        s = self.settings
+        maker = Maker(s.console_url or "turnout", version("turnout"), s.images)
+        trusted = public_keys(s.attestation_trusted) if s.attestation_trusted else ()
+        return Attesting(self.store, SigningKey(s.attestation_pem()), maker, trusted)
 
     @cached_property
     def planner(self) -> RepositoryPlanner:
@@ -202,6 +217,7 @@ class Wiring:
             secrets=self.secrets,
             clock=self.clock,
             key=s.key(),
+            attested=lambda task, run: self.attesting.fill(task, run),
             limits=Limits(
                 log=s.gateway_log,
                 log_rate=s.gateway_log_rate,
@@ -401,7 +417,7 @@ def job_parts() -> Parts:
 
 def prepare(settings: Settings) -> None:
     """What must be right or exist before the parts start: settings that only a channel can judge, the home, the store's
-    tables, the server's key.
+    tables, the server's keys.
 
     Safe when several processes do it at once. Raises: TransientError (the database is away), PermanentError.
     """
@@ -413,3 +429,4 @@ def prepare(settings: Settings) -> None:
         settings.home.chmod(0o700)
     migrate(settings.store_url)
     settings.key()
+    _ = Wiring(settings).attesting.keys

@@ -5,13 +5,14 @@ Any secret may also be given as a file: ``TURNOUT_WEBHOOK_SECRET_FILE`` instead 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,6 +59,15 @@ class Settings(Value):
     )
     server_key: SecretStr = Field(
         SecretStr(""), description="signs attempt tokens; empty: made once under the home"
+    )
+    attestation_key: SecretStr = Field(
+        SecretStr(""),
+        description="signs attestations: an Ed25519 private key in PEM; empty: derived from a server key that is set, "
+        "else made once under the home",
+    )
+    attestation_trusted: str = Field(
+        "",
+        description="public keys in PEM whose attestations count, too: those of before, or of another stack",
     )
     function_token: SecretStr = Field(
         SecretStr(""),
@@ -199,7 +209,18 @@ class Settings(Value):
         """The server's key, made and kept under the home (mode 0600) where none is set."""
         if self.server_key.get_secret_value():
             return self.server_key.get_secret_value().encode()
-        return _kept_key(self.home / "server.key")
+        return _kept_key(self.home / "server.key", lambda: secrets.token_hex(32).encode())
+
+    def attestation_pem(self) -> str:
+        """The private key that signs attestations: the one that is set; one derived from the server's key where that
+        is set, so that all who share it sign alike; otherwise one that is made and kept under the home (mode 0600).
+        """
+        if self.attestation_key.get_secret_value():
+            return self.attestation_key.get_secret_value()
+        if self.server_key.get_secret_value():
+            return _ed25519(hmac.new(self.key(), b"attestations", hashlib.sha256).digest())
+        made = _kept_key(self.home / "attestation.key", lambda: _ed25519(secrets.token_bytes(32)).encode())
+        return made.decode()
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -247,7 +268,13 @@ def _secret(name: str) -> bool:
     return field.annotation is SecretStr or not field.repr
 
 
-def _kept_key(path: Path) -> bytes:
+def _ed25519(seed: bytes) -> str:
+    """PKCS #8 in PEM. ``seed``: 32 bytes. Source: RFC 8410, section 7."""
+    der = bytes.fromhex("302e020100300506032b657004220420") + seed
+    return f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(der).decode()}\n-----END PRIVATE KEY-----\n"
+
+
+def _kept_key(path: Path, make: Callable[[], bytes]) -> bytes:
     """Several processes may start at once: the first one's key is everybody's."""
     try:
         return path.read_bytes()
@@ -256,7 +283,7 @@ def _kept_key(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_hex(32).encode())
+        file.write(make())
         file.flush()
         os.fsync(file.fileno())
     try:

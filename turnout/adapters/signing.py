@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnout.adapters.settings import InvalidSettings
 from turnout.core.attestation import Statement, read_statement
 from turnout.core.dsse import IN_TOTO, NotAttested, Signed, from_base64, pae
-from turnout.core.errors import PermanentError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 _PUBLIC = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
 
-class InvalidKey(PermanentError):
+class InvalidKey(InvalidSettings):
     """No key of the kind that is used here."""
 
 
@@ -44,9 +41,9 @@ class SigningKey:
         try:
             found = load_pem_private_key(self.pem.encode(), password=None)
         except (ValueError, TypeError) as error:
-            raise InvalidKey("the signing key is no PEM that can be read", _HOW) from error
+            raise InvalidKey("TURNOUT_ATTESTATION_KEY: no PEM that can be read", _HOW) from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise InvalidKey("the signing key is not of the kind Ed25519", _HOW)
+            raise InvalidKey("TURNOUT_ATTESTATION_KEY: not of the kind Ed25519", _HOW)
         return found
 
     @cached_property
@@ -125,42 +122,3 @@ def key_id(key: Ed25519PublicKey) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-
-
-def kept_key(path: Path) -> str:
-    """The private key in PEM that is kept there (mode 0600), made where there is none; its public half lies beside it.
-
-    Several processes may ask at once: the first one's key is everybody's.
-    """
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _place(path, _new_key())
-    made = path.read_text()
-    _place(path.with_suffix(".pub"), SigningKey(made).public)
-    return made
-
-
-def _new_key() -> str:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    made = Ed25519PrivateKey.generate()
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _place(path: Path, text: str) -> None:
-    """Whole or not at all; what is there stays."""
-    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(made, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(made)

@@ -17,6 +17,7 @@ from turnout.core.errors import NotFound, PermanentError, TurnoutError
 from turnout.core.ids import message_id
 from turnout.core.policy import attempt_token, check_gateway_token
 from turnout.core.ports import Clock, Producer, Secrets, Store, Uploads
+from turnout.core.run import Run
 from turnout.core.topics import AGENT_LOGS, AGENT_RESULTS
 from turnout.gateway.exchange import Announced, Answer, Beat, CheckoutCredential, Chunk, Standing, Start
 from turnout.gateway.limits import Limits, Rates
@@ -30,7 +31,9 @@ SHORTEST_SESSION = 16  # characters
 
 @dataclass(frozen=True)
 class Gateway:
-    """``credential``: for a project's checkout, or None where none is needed. Thread-safe."""
+    """``credential``: for a project's checkout, or None where none is needed. ``attested``: the task with what is
+    attested of the images that it may deploy. Thread-safe.
+    """
 
     store: Store
     producer: Producer
@@ -40,6 +43,7 @@ class Gateway:
     key: bytes
     limits: Limits = field(default_factory=Limits)
     credential: Callable[[m.TaskRequested], CheckoutCredential | None] = field(default=lambda _: None)
+    attested: Callable[[m.TaskRequested, Run], m.TaskRequested] = field(default=lambda task, _: task)
 
     def __post_init__(self) -> None:
         _ = self._rates  # before there are threads
@@ -81,7 +85,7 @@ class Gateway:
         Raises: NotWanted.
         """
         visit.must_not_be_anothers()
-        task = visit.request
+        task = self.attested(visit.request, visit.run)
         found = task.with_(secrets=task.secrets if task.trusted else ()).to_json()
         del found["token"]
         return found
