@@ -78,9 +78,11 @@ def pipeline(
     )
 
 
-def told(plan: Plan | None, *, change: Change = CHANGE, run: str = RUN, **more: object) -> Story:
-    """The story of a run that has just been created."""
-    story = Story()
+def told(
+    plan: Plan | None, *, change: Change = CHANGE, run: str = RUN, at: datetime = START, **more: object
+) -> Story:
+    """The story of a run that has just been created, ``at``."""
+    story = Story(now=at)
     story.hear(
         StartRun.model_validate(
             {"run": run, "trigger": f"t-{run}", "project": "shop", "change": change, "plan": plan, **more}

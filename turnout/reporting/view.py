@@ -232,6 +232,9 @@ def _stage_light(stage: Stage) -> Light:
 
 def _note(stage: Stage) -> str:
     match stage.status:
+        case StageStatus.PENDING | StageStatus.APPROVED if stage.awaits:
+            who = f"run {stage.held_by[:8]} is" if stage.held_by else "another stage is"
+            return f"waits for environment {clean(stage.awaits)}: {who} at it"
         case StageStatus.PENDING:
             return ""
         case StageStatus.APPROVED:
