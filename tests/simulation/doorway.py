@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 URL = "http://gateway"
+IMPATIENT = 0.2
+"""So much of its real patience a job has with one answer: whoever gives up asks again while the first is under way."""
 SECRET_OF_A_PROJECT = "hunter2 of the project"
 
 
@@ -210,7 +212,7 @@ class Http:
         asked = Asked(method, urlsplit(url).path, self._headers | dict(headers or {}), body)
         here = threads.kernel().process
         assert isinstance(here, JobProcess)
-        patience = (timeout or self._timeout).read or 30.0
+        patience = IMPATIENT * ((timeout or self._timeout).read or 30.0)
         if method == "PUT" and here.world.launched.luck(0.05):
             cut = replace(asked, body=body[: len(body) // 2], length=len(body))
             here.world.network.ask(here.wire, "gateway", cut, patience)

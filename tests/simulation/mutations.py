@@ -6,7 +6,7 @@ A plant changes production code (or the twin that stands for it) in memory, for 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +16,9 @@ import pytest
 
 from agents.sdk import consuming
 from tests.simulation.machines import HomeClaims
+from tests.simulation.mutations_launched import LAUNCHED, has_gated_jobs
 from tests.simulation.playing import Played, play_all
+from tests.simulation.scenario import scenario
 from turnout import dispatcher, orchestration, webhook
 from turnout.adapters import memory_store
 from turnout.adapters.memory_store import MemoryStore
@@ -63,10 +65,17 @@ class Found:
     played: Played | None
 
 
+PLANTS.update(LAUNCHED)
+
+
 def look_for(sentence: str, limit: int, first: int = 0) -> Found:
-    """Play worlds with this defect in them until one fails."""
+    """Play worlds with this defect in them until one fails; of a defect that concerns launched jobs alone, those with
+    such jobs."""
+    worlds: Iterable[int] = itertools.count(first)
+    if sentence in LAUNCHED:
+        worlds = (seed for seed in worlds if has_gated_jobs(scenario(seed)))
     with planted(sentence):
-        total = play_all(range(first, first + limit), lambda played: played.broken is not None)
+        total = play_all(itertools.islice(worlds, limit), lambda played: played.broken is not None)
     return Found(total.seeds, total.broken[0] if total.broken else None)
 
 

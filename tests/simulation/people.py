@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tests.simulation.doorway import Asked
+from tests.simulation.doorway import Answer, Asked
 from tests.simulation.faults import Fault
 from tests.simulation.scenario import Act, Push, change_of
 from tests.simulation.wires import Wire
@@ -130,15 +130,18 @@ def _forge_passes(world: World, wire: Wire, run: Run) -> None:
     later = wire.process.now() + timedelta(hours=1)
     attempts = [each for _, task in run.tasks() for each in task.attempts]
     for each in attempts:
-        for signed in (b"another key", b"") if each.result is None else (b"another key", world.key):
-            token = gateway_token(signed, each.id, later) if signed else f"v1.{later.timestamp():.0f}.{'0' * 64}"
-            headers = {
-                "Authorization": f"Bearer {token}",
-                "Turnout-Session": f"session of {wire.process.name}",
-            }
-            world.network.ask(
-                wire, "gateway", Asked("POST", f"/attempts/{each.id}/finished", headers, body), 5.0
-            )
+        signed = gateway_token(b"another key" if each.result is None else world.key, each.id, later)
+        headers = {
+            "Authorization": f"Bearer {signed}",
+            "Turnout-Session": f"the session of {wire.process.name}",
+        }
+        for asked in (
+            Asked("GET", f"/attempts/{each.id}", headers, b""),
+            Asked("POST", f"/attempts/{each.id}/finished", headers, body),
+        ):
+            reply: object = world.network.ask(wire, "gateway", asked, 5.0)
+            if isinstance(reply, Answer) and reply.status_code == 200:
+                world.watch.fail("nobody gets in without a pass", f"{asked.method} {asked.path}")
 
 
 __all__ = ["Fault", "act", "change_of", "deliver"]

@@ -28,6 +28,10 @@ SEEN_AT_ONCE = (
     "a message to people is sent without being reserved",
     "the dispatcher gives up at the first failure",
     "the next run of a group is not let go",
+    "the gateway does not tell the jobs of an attempt apart",
+    "a job does not wait until its start is recorded",
+    "the gateway does not look at passes",
+    "the gateway takes what comes after the end of an attempt",
 )
 """Those that take few seeds to find: the rest is looked for in `make test-real`."""
 
