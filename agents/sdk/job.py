@@ -12,6 +12,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ import structlog
 
 from agents.sdk import answers, environment, registry
 from agents.sdk.forkserver import ForkServer
-from agents.sdk.hosting import AttemptHost
+from agents.sdk.hosting import AttemptHost, HostedAttempt
 from agents.sdk.live import Live
 from agents.sdk.orphans import leave_note, remove_folder, speak_for_orphans
 from agents.sdk.resident import Parts
@@ -35,6 +36,7 @@ PATIENCE = 300.0  # seconds that the bus may be away before the attempt starts
 AFTERWARDS = (
     60.0  # seconds that it may be away afterwards; then the result waits for the next worker of this home
 )
+ASKED_WITHIN = 3.0  # seconds that a job which is told to end takes to ask why
 Answer = TypeVar("Answer")
 _log = structlog.get_logger()
 
@@ -46,11 +48,12 @@ def run(
     sandbox: str = "auto",
     spooled: Path | None = None,
     afterwards: float = AFTERWARDS,
+    why_end: Callable[[], str] = lambda: "",
 ) -> bool:
     """Run it, unless it runs or ran already: then False. Raises: TransientError when nothing was started.
 
     ``spooled``: where a result waits for the bus, by default with those of this home. ``afterwards``: seconds that it
-    waits in this process.
+    waits in this process. ``why_end``: asked when this process is told to end: why it was cancelled, empty: it was not.
     """
     found = registry.find([task.agent]) if parts.agents is None else parts.agents
     forks = ForkServer(sorted(found.values()), sandbox)
@@ -89,7 +92,7 @@ def run(
         leave_note(parts.home, worker, task)
         parts.claims.running(task.attempt)
         attempt = host.begin(task)
-        signal.signal(signal.SIGTERM, lambda *_: attempt.stop("lost", "its job was ended"))
+        signal.signal(signal.SIGTERM, lambda *_: _told_to_end(attempt, why_end))
         spool.send(attempt.run(), task.agent)
         remove_folder(attempt.folder)
         return True
@@ -102,6 +105,28 @@ def run(
         if live is not None:
             live.close()
         forks.close()
+
+
+def _told_to_end(attempt: HostedAttempt, why_end: Callable[[], str]) -> None:
+    """Platforms end a job in one way, whether somebody cancelled it or its machine goes away."""
+    heard: list[str] = []
+
+    def ask() -> None:
+        try:
+            heard.append(why_end())
+        except TurnoutError:
+            pass  # nobody says that it was cancelled
+
+    def work() -> None:
+        asking = threading.Thread(target=ask, name="why-end", daemon=True)
+        asking.start()
+        asking.join(ASKED_WITHIN)
+        if reason := "".join(heard):
+            attempt.stop("cancelled", reason)
+        else:
+            attempt.stop("lost", "its job was ended")
+
+    threading.Thread(target=work, name="told-to-end", daemon=True).start()
 
 
 def _patiently(ask: Callable[[], Answer]) -> Answer:

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from agents.sdk import job, registry
+from agents.sdk.orphans import remove_folder
 from agents.sdk.remote import (
     Grants,
     Heard,
@@ -82,6 +83,7 @@ def run(
                     sandbox=sandbox,
                     spooled=folder / "spool",
                     afterwards=max(job.AFTERWARDS, left),
+                    why_end=lambda: heard.stop or str(client.get()["stop"]),
                 )
             finally:
                 heard.over.set()
@@ -96,14 +98,18 @@ def run(
 def main() -> int:
     """0: it ran (whatever its outcome), or it is not wanted. 1: nothing was started."""
     os.umask(0o077)
+    ours: Path | None = None
     try:
         given = take_pass()
-        home = Path(os.environ.get("TURNOUT_HOME") or tempfile.mkdtemp(prefix="turnout-"))
-        run(given, home, sandbox=os.environ.get("TURNOUT_SANDBOX") or "auto")
+        place = os.environ.get("TURNOUT_HOME") or (ours := Path(tempfile.mkdtemp(prefix="turnout-")))
+        run(given, Path(place), sandbox=os.environ.get("TURNOUT_SANDBOX") or "auto")
     except TurnoutError as error:
         _log.error("the attempt was not started", reason=str(error))
         return 1
     except OSError as error:
         _log.error("the attempt was not started", reason=f"its folder can't be made: {error}")
         return 1
+    finally:
+        if ours is not None:
+            remove_folder(ours)  # where a container is kept, its disk is, too
     return 0

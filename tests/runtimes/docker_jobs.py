@@ -108,7 +108,8 @@ class DockerJobs:
 
     def begun(self, attempt: str) -> int:
         """By the engine's own record of what it started."""
-        said = self.client.events(
+        events: Any = self.client.events  # takes fractions of seconds, too
+        said = events(
             since=self._began,
             until=f"{time.time():.6f}",
             decode=True,

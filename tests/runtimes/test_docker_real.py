@@ -156,6 +156,33 @@ def test_what_was_made_and_never_begun_goes_when_it_is_cancelled(harness: Docker
     assert runtime.state(task.attempt).phase == "unknown"
 
 
+def test_what_takes_long_to_end_gets_its_time_though_nobody_waits_for_it(
+    harness: DockerJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment that is rolled back; docker-py waits 10 s longer than it is told to."""
+    monkeypatch.setattr("turnout.runtimes.docker.ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr("turnout.runtimes.docker.GRACE", 13)
+    deaf = DOCKERFILE.replace("trap 'exit 143' TERM", "trap 'echo told' TERM")
+    make_image(harness.client, IMAGE + "-deaf", deaf)
+    runtime = harness.open()
+    runtime._images = type(runtime._images)(named={"script": IMAGE + "-deaf"})
+    task = a_task(Runtime.DOCKER, "deaf")
+    assert runtime.launch(task)
+    runtime.cancel(task.attempt)
+    assert runtime.state(task.attempt).phase == "running"
+    wait_until(lambda: runtime.state(task.attempt).phase == "ended", 30)
+    state = runtime.state(task.attempt)
+    assert (state.reason, state.log) == ("its container was ended by SIGKILL", "begun\ntold\n")
+
+
+def test_only_what_has_an_environment_may_take_long_to_end(harness: DockerJobs) -> None:
+    times = [
+        harness.inspected(launched(harness, name=f"to-{name}", environment=name))["Config"]["StopTimeout"]
+        for name in ("", "production")
+    ]
+    assert times == [docker_runtime.GRACE, docker_runtime.GRACE + docker_runtime.UNDO]
+
+
 def test_a_container_of_somebody_else_is_left_alone(harness: DockerJobs) -> None:
     task = a_task(Runtime.DOCKER)
     name = harness.open().name(task.attempt)

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 Pull = Literal["missing", "always", "never"]
 KEPT = 14 * 24 * 3600.0  # seconds after its end; longer than a task's record can come again
 PRUNE_EVERY = 3600.0  # seconds
-GRACE = 20  # seconds from the order to end to the end
-ANSWER_WITHIN = 60  # seconds
+GRACE = 30  # seconds from the order to end to the end
+UNDO = 15 * 60  # seconds more for what deploys: it rolls back what it was about to do
+ANSWER_WITHIN = 30  # seconds
 LAST_LINES = 20
 SCRATCH = "/var/tmp"  # noqa: S108 - on the engine's disk; every Debian image has it, open to all
 HOST_ALIAS = "host.docker.internal"
@@ -111,7 +112,9 @@ class DockerRuntime:
         raise TransientError(f"the container {name} disappears as soon as it is made")
 
     def cancel(self, attempt: str) -> None:
-        """Returns when it has ended: it is told to, and killed some seconds later."""
+        """It is told to end, and killed when its grace is over. Returns when it has ended, or after half a minute."""
+        from requests.exceptions import ReadTimeout
+
         name = self.name(attempt)
         with asking(f"the container {name} could not be stopped"):
             found = _inspected(self._engine, name)
@@ -120,7 +123,10 @@ class DockerRuntime:
             if found["State"]["Status"] == "created":
                 _remove(self._engine, name)
             elif found["State"]["Running"]:
-                self._engine.stop(name, timeout=GRACE)
+                try:
+                    self._engine.stop(name)  # after the grace that it was made with
+                except ReadTimeout:
+                    pass  # the engine goes on with it, also when nobody waits for the answer
 
     def state(self, attempt: str) -> JobState:
         name = self.name(attempt)
@@ -178,7 +184,9 @@ class DockerRuntime:
             limits["network_mode"] = s.network
         return {
             "environment": environ,
+            "use_config_proxy": False,  # the engine's user may have a proxy with a password
             "user": s.user,
+            "stop_timeout": GRACE + (UNDO if task.environment else 0),
             "labels": {
                 "turnout.attempt": task.attempt,
                 "turnout.run": task.run,

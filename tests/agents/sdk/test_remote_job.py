@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,11 @@ def door_of(tmp_path: Path, origin: tuple[Path, str], run: str, **more: Any) -> 
 
 
 @pytest.fixture(autouse=True)
-def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job runs in a thread here, where no handler can be set."""
-    monkeypatch.setattr("agents.sdk.job.signal.signal", lambda *_: None)
+def told_to_end(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """The job runs in a thread here, where no handler can be set: what SIGTERM would call."""
+    handlers: list[Callable[[], None]] = []
+    monkeypatch.setattr("agents.sdk.job.signal.signal", lambda _, handler: handlers.append(handler))
+    return handlers
 
 
 def test_a_job_does_its_attempt_through_the_gateway_alone(tmp_path: Path, origin: tuple[Path, str]) -> None:
@@ -97,6 +100,55 @@ def test_a_cancel_comes_with_the_answer_to_a_heartbeat(tmp_path: Path, origin: t
         door.cancel()
     assert door.run.outcome is Outcome.CANCELLED
     assert door.attempt.by == "agent"
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_platform_that_ends_a_job_has_cancelled_it_only_where_the_gateway_says_so(
+    tmp_path: Path,
+    origin: tuple[Path, str],
+    told_to_end: list[Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
+    cancelled: bool,
+) -> None:
+    monkeypatch.setattr("agents.sdk.remote_job.Pulse.start", lambda _: None)  # no heartbeat tells it before
+    mark = tmp_path / "up"
+    door = door_of(tmp_path, origin, f"touch {mark}; sleep 60")
+    with running(door, tmp_path / "home"):
+        wait_until(mark.exists, 40)
+        if cancelled:
+            door.cancel()
+        told_to_end[0]()
+        wait_until(lambda: door.said(m.TaskFinished), 40)
+    result = door.said(m.TaskFinished)[0].result
+    assert (result.outcome, result.lost) == (
+        (Outcome.CANCELLED, False) if cancelled else (Outcome.ERROR, True)
+    )
+
+
+def test_a_home_that_a_job_made_for_itself_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def run(_given: object, home: Path, **_: object) -> bool:
+        seen.append(home)
+        (home / "cache").mkdir()
+        return True
+
+    monkeypatch.setattr(remote_job, "run", run)
+    monkeypatch.setattr(remote_job, "take_pass", lambda: None)
+    monkeypatch.delenv("TURNOUT_HOME")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        assert remote_job.main() == 0
+        monkeypatch.setenv("TURNOUT_HOME", str(tmp_path))
+        assert remote_job.main() == 0
+    finally:
+        os.umask(before)
+    assert not seen[0].exists()
+    assert seen[1] == tmp_path
+    assert (tmp_path / "cache").exists(), "what it was given is for others, too"
 
 
 def test_an_attempt_that_was_cancelled_before_it_started_runs_nothing(
