@@ -37,7 +37,7 @@ class Sweeper:
     orchestrator: Orchestrator
     store: Store
     clock: Clock
-    channels: Sequence[str] = ("slack", "email")
+    channels: Sequence[str] = ("slack", "email", "github")
     hearing: Hearing | None = None
     reconciler: Reconciler | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from turnout.adapters.claims import FileClaims
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
     from turnout.adapters.git_snapshot import Snapshot
+    from turnout.adapters.github_api import GitHubApi
     from turnout.adapters.mirror import Mirrors
     from turnout.adapters.store.sql_store import SqlStore
     from turnout.attesting import Attesting
@@ -175,6 +176,10 @@ class Wiring:
                 return ProcessRuntime(self.settings.home, self.claims, sandbox=self.settings.sandbox)
             case Runtime.DOCKER:
                 return self._docker()
+            case Runtime.CLOUDRUN:
+                return self._cloudrun()
+            case Runtime.CLOUDBUILD:
+                return self._cloudbuild()
             case _:
                 raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
 
@@ -193,6 +198,36 @@ class Wiring:
             owner=s.node,
         )
         return DockerRuntime(s.images, self.passes, given)
+
+    def _cloudrun(self) -> JobRuntime:
+        from turnout.adapters.store.launches import SqlLaunches
+        from turnout.runtimes.cloudrun import cloudrun_runtime
+
+        s = self.settings
+        return cloudrun_runtime(
+            s.cloudrun_jobs,
+            s.images,
+            self.passes,
+            SqlLaunches(self.store.database),
+            self.clock,
+            endpoint=s.cloudrun_endpoint,
+        )
+
+    def _cloudbuild(self) -> JobRuntime:
+        from turnout.adapters.store.launches import SqlLaunches
+        from turnout.runtimes.cloudbuild import cloudbuild_runtime
+
+        s = self.settings
+        return cloudbuild_runtime(
+            s.cloudbuild_parent,
+            s.images,
+            self.passes,
+            SqlLaunches(self.store.database),
+            self.clock,
+            service_account=s.cloudbuild_service_account,
+            pool=s.cloudbuild_pool,
+            endpoint=s.cloudbuild_endpoint,
+        )
 
     @cached_property
     def passes(self) -> Passes:
@@ -270,7 +305,7 @@ class Wiring:
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
-        return (self._slack(), self._email())
+        return (self._slack(), self._email(), self._github())
 
     def check_channels(self) -> None:
         """Raises: PermanentError for an address that no mail could be sent to or from."""
@@ -300,6 +335,55 @@ class Wiring:
         return EmailChannel(
             SmtpMailer(read_smtp_url(url)), self.settings.mail_from, self.settings.console_url
         )
+
+    def _github(self) -> Channel:
+        from turnout.reporting.deliver import Unconfigured
+
+        if self.github is None:
+            return Unconfigured(
+                "github", "set TURNOUT_GITHUB_APP_ID and TURNOUT_GITHUB_APP_KEY, or TURNOUT_GITHUB_TOKEN"
+            )
+        from turnout.adapters.github_hub import GitHubHub
+        from turnout.reporting.github_channel import GitHubChannel
+
+        hub = GitHubHub(self.github)
+        return GitHubChannel(lambda project: self._foreign(project) or hub, self.settings.console_url)
+
+    def _foreign(self, project: str) -> str:
+        """Why a project is told nothing on our GitHub, where our credential must not be shown to another host."""
+        found = self.projects.find(project)
+        provider = found.provider if found else None
+        if provider is None or provider.kind != "github":
+            return (
+                "the project is not on GitHub"
+                if provider
+                else "there is no project file that says where it is"
+            )
+        ours = self.settings.github_url.rstrip("/")
+        theirs = provider.base_url or "https://api.github.com"
+        return "" if theirs == ours else f"the project is on {theirs}, and TURNOUT_GITHUB_URL is {ours}"
+
+    @cached_property
+    def github(self) -> GitHubApi | None:
+        """None: nobody said who we are to GitHub. Raises: InvalidSettings."""
+        s = self.settings
+        token, app, key = (
+            s.github_token.get_secret_value(),
+            s.github_app_id,
+            s.github_app_key.get_secret_value(),
+        )
+        if bool(app) != bool(key):
+            raise InvalidSettings(
+                "TURNOUT_GITHUB_APP_ID and TURNOUT_GITHUB_APP_KEY: only one of them is set",
+                "an App needs both",
+            )
+        if not app and not token:
+            return None
+        from turnout.adapters.github_api import GitHubApi
+        from turnout.adapters.github_auth import AppAuth, TokenAuth, read_key
+
+        auth = AppAuth(app, read_key(key), self.clock) if app else TokenAuth(token)
+        return GitHubApi(auth, self.clock, base_url=s.github_url)
 
     # --- what agents and planning share --------------------------------------------------------------
 

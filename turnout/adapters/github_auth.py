@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from turnout.core.errors import NotFound, PermanentError
@@ -103,3 +104,16 @@ class AppAuth:
                 "GitHub: the App's private key is no RSA key in PEM",
                 "set TURNOUT_GITHUB_APP_KEY to the file that GitHub gave out, or its content",
             ) from error
+
+
+def read_key(given: str) -> str:
+    """The private key, of which ``given`` is the PEM or the file. Raises: PermanentError."""
+    if "-----BEGIN" in given:
+        return given.replace("\\n", "\n")  # where a variable can hold no line ends
+    try:
+        return Path(given).expanduser().read_text()
+    except (OSError, ValueError) as error:
+        raise PermanentError(
+            "TURNOUT_GITHUB_APP_KEY: neither a key in PEM nor a file that can be read",
+            "set it to the file that GitHub gave out, or its content",
+        ) from error

@@ -79,6 +79,16 @@ class Settings(Value):
     slack_token: SecretStr = Field(SecretStr(""), description="Slack bot token; empty: no Slack")
     slack_base_url: str = Field("https://slack.com/api/", description="Slack's Web API")
     slack_channel: str = Field("", description="channel where a pipeline names none")
+    github_token: SecretStr = Field(
+        SecretStr(""), description="GitHub token; statuses and comments, no checks"
+    )
+    github_app_id: str = Field("", description="id of the GitHub App; empty: none")
+    github_app_key: SecretStr = Field(SecretStr(""), description="the App's private key: PEM, or a file")
+    github_url: str = Field(
+        "https://api.github.com",
+        pattern=r"^https?://[^\s?#]+$",
+        description="GitHub's API; of GitHub Enterprise https://HOST/api/v3",
+    )
     smtp_url: SecretStr = Field(SecretStr(""), description="smtp://user:password@host:port; empty: no e-mail")
     mail_from: str = Field("turnout@localhost", description="sender of e-mail")
     orchestrator_timers: bool = Field(
@@ -127,6 +137,22 @@ class Settings(Value):
     docker_tmp: int = Field(
         512 * 1024 * 1024, gt=0, description="bytes of a container's /tmp, which is in its memory"
     )
+    cloudrun_jobs: str = Field(
+        "",
+        description="the agents' Cloud Run jobs: projects/PROJECT/locations/REGION/jobs/turnout-{agent}",
+    )
+    cloudrun_endpoint: str = Field("", description="Cloud Run's API; empty: Google's own address")
+    cloudbuild_parent: str = Field(
+        "", description="where the cloudbuild runtime builds: projects/PROJECT/locations/REGION"
+    )
+    cloudbuild_service_account: str = Field(
+        "",
+        description="account of its builds, projects/PROJECT/serviceAccounts/NAME: the repository's code can act as it",
+    )
+    cloudbuild_pool: str = Field(
+        "", description="private worker pool of its builds, in full; empty: the shared one"
+    )
+    cloudbuild_endpoint: str = Field("", description="Cloud Build's API; empty: Google's own address")
     gateway_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
