@@ -25,6 +25,10 @@ class NotAttested(PermanentError):
     """What is claimed of an image is not proved: no statement, none that can be believed, or not the one wanted."""
 
 
+class UnknownKey(NotAttested):
+    """Signed, but by nobody who is believed."""
+
+
 class _Foreign(Value):
     """Also written by others, who may have put more into it."""
 
