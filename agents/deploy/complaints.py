@@ -11,6 +11,11 @@ from typing import Literal
 from agents.sdk.workspace import AgentError
 from turnout.core.errors import TransientError, TurnoutError
 
+
+class Refused(AgentError):
+    """What the repository wants to deploy is not taken: that is the code's fault."""
+
+
 Complaint = Literal[
     "untrusted", "unauthorized", "denied", "forbidden", "unreachable", "locked", "conflict", "unknown kind",
     "no namespace", "not found", "timeout", "invalid", "",

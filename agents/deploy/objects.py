@@ -56,7 +56,7 @@ def read(text: str, who: str) -> tuple[Object, ...]:
     Raises: AgentError for what is no YAML, or no object of Kubernetes.
     """
     try:
-        documents = list(yaml.load_all(text, _Loader))  # noqa: S506 - a safe loader
+        documents = list(yaml.load_all(text, _Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:200]
         raise AgentError(f"{who} cannot be read: {said}") from error
@@ -66,6 +66,19 @@ def read(text: str, who: str) -> tuple[Object, ...]:
         _bounded(each, left, who)
         found += _objects(each, who)
     return tuple(found)
+
+
+def mapping(text: str, who: str) -> dict[str, Any]:
+    """One document that is a mapping, or empty. Raises: AgentError."""
+    try:
+        found = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AgentError(f"{who} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise AgentError(f"{who} is no mapping")
+    return found
 
 
 def _objects(document: Any, who: str) -> Iterator[Object]:
@@ -111,15 +124,9 @@ def identity(each: Mapping[str, Any]) -> Id:
     return Id(each["kind"], meta["name"], str(meta.get("namespace") or ""), group if slash else "")
 
 
-def settled(found: Iterable[Id], namespace: str, cluster_wide: Iterable[Id] = ()) -> tuple[Id, ...]:
-    """With the namespace that an object without one goes to."""
-    wide = {(each.kind, each.name, each.group) for each in cluster_wide if not each.namespace}
-    return tuple(
-        each
-        if each.namespace or (each.kind, each.name, each.group) in wide
-        else Id(each.kind, each.name, namespace, each.group)
-        for each in found
-    )
+def placed(id: Id, namespace: str) -> Id:
+    """With the namespace that it goes to when it names none; the same for what has none at all, on both sides."""
+    return id if id.namespace else Id(id.kind, id.name, namespace, id.group)
 
 
 def hooks_left_out(objects: Iterable[Object]) -> tuple[Object, ...]:
@@ -163,7 +170,7 @@ def masked(each: Object) -> Object:
         annotations["kubectl.kubernetes.io/last-applied-configuration"] = MASK
         meta["annotations"] = annotations
     hidden = {
-        part: {key: MASK for key in each[part]}
+        part: dict.fromkeys(each[part], MASK)
         for part in ("data", "stringData")
         if isinstance(each.get(part), dict)
     }
