@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agents.sdk.workspace import AgentError
-from turnout.core.dsse import NotAttested
 from turnout.core.errors import PermanentError
 from turnout.core.messages import TaskRequested
 
@@ -13,7 +12,8 @@ _HOW = "let the pipeline build and check it in this project, and name it by the 
 def require(task: TaskRequested, digest: str) -> list[str]:
     """Call it for every image before anything is applied; ``digest`` as ``sha256:…``, also after a name and an ``@``.
 
-    What is proved, in lines for the log; none where the environment asks nothing.
+    What is proved, in lines for the log; none where the environment asks nothing. One statement that can't be believed
+    spoils all: it may have been the one that says no.
     Raises: AgentError when the image is not attested as the environment wants.
     """
     asked = task.attested
@@ -29,16 +29,11 @@ def require(task: TaskRequested, digest: str) -> list[str]:
         believed = believe(asked.keys)
     except PermanentError as error:
         raise AgentError(f"{where}: {error.message}", error.hint or _HOW) from error
-    proved, refused = [], []
-    for each in asked.statements:
-        try:
-            proved.append(believed.open(each))
-        except NotAttested as error:
-            refused.append(error.message)
+    proved, refused = believed.sort(asked.statements)
     verdict = judge(proved, wanted, asked.required, task.project)
-    if not verdict.problems:
+    if not verdict.problems and not refused:
         return [f"attested: {line}" for line in verdict.lines]
-    notes = [f"{refused.count(each)} not believed: {each}" for each in dict.fromkeys(refused)]
+    problems = [*verdict.problems, *dict.fromkeys(each.message for each in refused)]
     if asked.left_out:
-        notes.append(f"{asked.left_out} statements did not fit into the task")
-    raise AgentError(f"{where}: {'; '.join([*verdict.problems, *notes])}", _HOW)
+        problems.append(f"{asked.left_out} statements did not fit into the task")
+    raise AgentError(f"{where}: {'; '.join(problems)}", _HOW)

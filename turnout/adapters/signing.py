@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from turnout.adapters.settings import InvalidSettings
 from turnout.core.attestation import Statement, read_statement
-from turnout.core.dsse import IN_TOTO, NotAttested, Signed, from_base64, pae
+from turnout.core.dsse import IN_TOTO, NotAttested, Signed, UnknownKey, from_base64, pae
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -71,6 +71,16 @@ class Believed:
 
     keys: Mapping[str, Ed25519PublicKey]
 
+    def sort(self, envelopes: Iterable[Signed]) -> tuple[list[Statement], list[NotAttested]]:
+        """What is proved, and why the rest is not."""
+        proved, refused = [], []
+        for each in envelopes:
+            try:
+                proved.append(self.open(each))
+            except NotAttested as error:
+                refused.append(error)
+        return proved, refused
+
     def open(self, signed: Signed) -> Statement:
         """What one of the keys has signed. Raises: NotAttested: unknown key, changed since, or no statement of ours."""
         from cryptography.exceptions import InvalidSignature
@@ -88,8 +98,8 @@ class Believed:
         if known:
             raise NotAttested("the signature is not of this statement", "it was changed after it was signed")
         ids = ", ".join(each.keyid[:16] or "of no name" for each in signed.signatures)
-        raise NotAttested(
-            f"signed by a key that is not known here: {ids}", "give its public half, if it is believed"
+        raise UnknownKey(
+            f"signed by a key that is not believed here: {ids}", "give its public half if it should be"
         )
 
 

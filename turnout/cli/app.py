@@ -203,6 +203,53 @@ def dead_letters(
     work(retry=retry, as_json=json)
 
 
+@app.command()
+def verify(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image by its digest: name@sha256:…")],
+    require: Annotated[
+        str,
+        typer.Option(
+            help="What must have passed on it: agents, or stages like stage:unit, separated by commas."
+        ),
+    ] = "",
+    project: Annotated[str, typer.Option(help="Only builds of this project count.")] = "",
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public keys in PEM that are believed, instead of this home's; may be repeated."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Attestations as JSON lines, instead of this home's; `-`: standard input."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Who built an image, from which commit, by which plan, and what has passed on it.
+
+    Exit status: 0 it is attested as asked for, 1 it is not, or something was changed after it was signed.
+    """
+    from turnout.cli.attestations import verify as work
+
+    raise typer.Exit(work(image, require, project, key or [], file, as_json=json))
+
+
+@app.command()
+def attestations(
+    run: RunId, stage: Annotated[str, typer.Argument(metavar="STAGE", help="Only this stage.")] = ""
+) -> None:
+    """What is attested of a run's results: in-toto statements in signed envelopes, one a line."""
+    from turnout.cli.attestations import export as work
+
+    work(run, stage)
+
+
+@app.command("attestation-key")
+def attestation_key() -> None:
+    """The public keys, in PEM, whose attestations count here; the first signs."""
+    from turnout.cli.attestations import public_keys as work
+
+    work()
+
+
 By = Annotated[str, typer.Option(help="Who asks; else the name of this user.")]
 Comment = Annotated[str, typer.Option(help="Why; recorded with the decision.")]
 

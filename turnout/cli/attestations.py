@@ -67,7 +67,7 @@ def _believed(files: Sequence[Path]) -> Believed:
 
 
 def _spoiled(refused: Iterable[NotAttested], foreign: bool, verdict: Verdict) -> Iterator[str]:
-    """Of a file, what others have signed is none of our business as long as enough is left; of our own record, it is."""
+    """What others have signed in a file is none of our business as long as enough is left; in our record it is."""
     for message, known in {each.message: not isinstance(each, UnknownKey) for each in refused}.items():
         if known or not foreign or verdict.problems:
             yield message
