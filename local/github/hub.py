@@ -54,6 +54,7 @@ class Call:
     path: str
     body: Any
     status: int
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -100,7 +101,7 @@ class Hub:
             if fault and fault.done:
                 found = Answer(fault.status, fault.body or {"message": "told to fail"}, fault.headers)
             body = json.loads(raw) if raw else None
-            self.calls.append(Call(method, path, body, found.status))
+            self.calls.append(Call(method, path, body, found.status, query))
             return found if found.status else None
 
     def _carried_out(

@@ -234,7 +234,7 @@ def test_whatever_bytes_are_sent_are_refused_or_read(body: bytes) -> None:
 
 
 def examples() -> Path | None:
-    """Where `local/setup/webhook-examples.sh` has put them; None: nowhere."""
+    """Where `local/setup/github.sh` has put them; None: nowhere."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turnout/npm"
     return max(cache.glob("webhooks-examples-*"), default=None)
 
