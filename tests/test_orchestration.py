@@ -17,7 +17,7 @@ from turnout.core.ids import run_id
 from turnout.core.model import Outcome
 from turnout.core.plan import Concurrency, NotTriggered, Plan
 from turnout.core.policy import attempt_token
-from turnout.core.ports import Commit, Delivery, OutboxRow
+from turnout.core.ports import Commit, Delivery, OutboxRow, Store
 from turnout.core.result import Result
 from turnout.core.run import Run, RunStatus, replay
 from turnout.orchestration import Orchestrator, Planned
@@ -61,10 +61,15 @@ class World:
 
     def __init__(self, plan: Plan | NotTriggered | Exception) -> None:
         self.plan = plan
-        self.clock, self.producer, self.store = FakeClock(), FakeProducer(), MemoryStore()
-        self.orchestrator = Orchestrator(self.store, self.producer, self.planner, self.clock, KEY)
-        self.sweeper = Sweeper(self.orchestrator, self.store, self.clock)
+        self.clock, self.producer = FakeClock(), FakeProducer()
+        self.store: Store
+        self.use(MemoryStore())
         self._count = 0
+
+    def use(self, store: Store) -> None:
+        self.store = store
+        self.orchestrator = Orchestrator(store, self.producer, self.planner, self.clock, KEY)
+        self.sweeper = Sweeper(self.orchestrator, store, self.clock)
 
     def planner(self, _request: m.RunRequested) -> Planned:
         if isinstance(self.plan, Exception):

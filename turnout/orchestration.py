@@ -7,7 +7,7 @@ return, so that the caller's acknowledgement means: durable here, and on the bus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from turnout.core.attestation import Attestation
 from turnout.core.change import Change
 from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decide, due_at
 from turnout.core.envelope import Envelope, Record
+from turnout.core.environments import Turns, awaited, of_plan, takes, turns
 from turnout.core.errors import (
     Conflict,
     Duplicate,
@@ -46,7 +47,14 @@ Planner = Callable[[m.RunRequested], "Planned"]
 
 
 _Changing = (
-    m.CancelRun | m.SupersedeRun | m.ReleaseRun | m.Approve | m.Reject | m.TaskStarted | m.TaskFinished
+    m.CancelRun
+    | m.SupersedeRun
+    | m.ReleaseRun
+    | m.EnvironmentFree
+    | m.Approve
+    | m.Reject
+    | m.TaskStarted
+    | m.TaskFinished
 )
 
 
@@ -185,10 +193,10 @@ class Orchestrator:
             if before is None:
                 raise NotFound(f"no run {run}", "it may have been started on another store")
             now = self.clock.now()
-            events = decide(
-                before, message if message is not None else self._tick_of(before, heard=heard), now
-            )
+            asked = message if message is not None else self._tick_of(before, heard=heard)
+            events = self._decided(before, asked, now)
             if not events and not inbox:
+                self._look_again_later(before, now)
                 return Handled(before)
             try:
                 return self._commit(inbox, before, events, now)
@@ -197,6 +205,41 @@ class Orchestrator:
             except Duplicate:
                 return self._duplicate(run)
         raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
+
+    def _decided(self, before: Run | None, message: Decidable, now: datetime) -> tuple[Event, ...]:
+        """Who else is at an environment is asked only where one would be taken."""
+        events = decide(before, message, now)
+        if not takes(before, events):
+            return events
+        return decide(before, message, now, self._taken(replay(events, before)))
+
+    def _taken(self, run: Run | None) -> Mapping[str, str]:
+        """Environments of the run that others hold, or have waited for since before it was created."""
+        assert run is not None
+        found: dict[str, str] = {}
+        for name, row in self.store.environments(run.project, of_plan(run.plan)).items():
+            ahead = (id for id, at in row.waiting if id != run.id and (at, id) < (run.created_at, run.id))
+            other = row.holder if row.holder != run.id else ""
+            first = other or next(ahead, "")
+            if first:
+                found[name] = first
+        return found
+
+    def _look_again_later(self, run: Run, now: datetime) -> None:
+        """A run that waits for others is looked at once in a while, and keeps nobody else from it."""
+        if run.status is not RunStatus.QUEUED and not awaited(run):
+            return
+        due = self._due(run, now)
+        try:
+            self.store.commit(Commit(run, run.version, (), (), now, due_at=due))
+        except Conflict:
+            return  # somebody else has just looked
+
+    def _due(self, run: Run, now: datetime) -> datetime | None:
+        due = due_at(run)
+        if run.status is RunStatus.QUEUED:
+            return now + GROUP_CHECK
+        return min(due or now + GROUP_CHECK, now + GROUP_CHECK) if awaited(run) else due
 
     def _turn(self, run: str) -> m.ReleaseRun | None:
         """The release of a run that waits for others of its group, none of which is left: their word was lost."""
@@ -220,9 +263,10 @@ class Orchestrator:
         told = outgoing(after, events, self._sign)
         records = [self._record(self._filled(each, after, signed), now) for each in told]
         records += self._for_the_group(before, after, now)
-        due = due_at(after)
-        if after.status is RunStatus.QUEUED:
-            due = now + GROUP_CHECK
+        due = self._due(after, now)
+        changed = turns(before, after)
+        if changed:
+            records += self._for_the_next(after, changed, now)
         rows = self.store.commit(
             Commit(
                 run=after,
@@ -234,6 +278,7 @@ class Orchestrator:
                 due_at=due,
                 leases=self._leases(before, after, now),
                 delivery=_delivery_of(after, now) if before is None else None,
+                turns=changed,
                 attestations=signed,
             )
         )
@@ -278,9 +323,9 @@ class Orchestrator:
                 start = self._prepare(run, message)
                 if isinstance(start, str):
                     return self._nothing(inbox, run, message, start, now)
-                events = decide(None, start, now)
+                events = self._decided(None, start, now)
             else:
-                events = decide(before, _again(before), now)
+                events = self._decided(before, _again(before), now)
             try:
                 return self._commit(inbox, before, events, now)
             except Conflict:
@@ -379,6 +424,19 @@ class Orchestrator:
                 first = waiting[0].id
                 return [self._to_run(first, m.ReleaseRun(run=first, after=after.id), after, now)]
         return []
+
+    def _for_the_next(self, after: Run, changed: Turns, now: datetime) -> list[Record]:
+        """Who has waited longest for what is free now is told; the sweeper sees to who began to wait in between."""
+        if not changed.freed:
+            return []
+        found: list[Record] = []
+        for name, row in self.store.environments(after.project, changed.freed).items():
+            waiting = next((id for id, _ in row.waiting if id != after.id), "")
+            if waiting:
+                free = m.EnvironmentFree(run=waiting, environment=name, after=after.id)
+                id = message_id(free.type, waiting, name, after.id, after.version)
+                found.append(self._record(Outgoing(PIPELINE_EVENTS, after.change.repository, id, free), now))
+        return found
 
     def _to_run(self, run: str, message: m.Message, cause: Run, now: datetime) -> Record:
         id = message_id(message.type, run, cause.id)

@@ -18,6 +18,7 @@ from turnout.adapters.store.link import Statement
 from turnout.adapters.store.postgresql import PostgresLink
 from turnout.adapters.store.sql_store import SqlStore, open_store
 from turnout.adapters.store.sqlite import SqliteLink
+from turnout.core.environments import Turns
 from turnout.core.ports import Commit, Position, ReportRow
 from turnout.core.topics import AGENT_REPORT, PIPELINE_EVENTS
 
@@ -74,6 +75,9 @@ def use_everything(store: SqlStore, bus: EmbeddedBus) -> None:
     store.previous_outcome("acme/shop", "main", story.id)
     store.unfinished_launches(at(50))
     store.unanswered(at(50))
+    for turns in (Turns(taken=("live",), queued=("test",)), Turns(given=("live",), unqueued=("test",))):
+        store.commit(Commit(story.run, story.state.version, (), (), at(3), turns=turns))
+    store.environments("acme/shop", ["live", "test"])
     store.open_attempts()
     store.open_attempts(after=(story.id, attempt))
     store.attestations(story.id)

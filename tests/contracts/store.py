@@ -15,6 +15,7 @@ import pytest
 from tests.contracts.store_attestations import AttestationContract
 from tests.contracts.store_commits import CommitContract
 from tests.contracts.store_due import DueContract
+from tests.contracts.store_environments import EnvironmentContract
 from tests.contracts.store_ledger import LedgerContract
 from tests.contracts.store_lists import ListContract
 from tests.contracts.store_runs import (
@@ -28,7 +29,9 @@ from turnout.core.errors import Conflict
 from turnout.core.ports import Commit, Store
 
 
-class StoreContract(CommitContract, ListContract, DueContract, LedgerContract, AttestationContract):
+class StoreContract(
+    CommitContract, ListContract, DueContract, EnvironmentContract, LedgerContract, AttestationContract
+):
     @pytest.fixture
     def store(self) -> Store:
         raise NotImplementedError("the subclass gives the store")

@@ -50,14 +50,18 @@ def start(plan: Plan | None, run: str = "r1", **more: Any) -> StartRun:
 
 @dataclass
 class Story:
-    """A run told message by message, with a clock that goes forward when it is told to."""
+    """A run told message by message, with a clock that goes forward when it is told to.
+
+    ``taken``: environments to the runs that hold them.
+    """
 
     now: datetime = START
     history: list[Event] = field(default_factory=list)
+    taken: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan | None, **more: Any) -> Story:
-        story = cls()
+    def of(cls, plan: Plan | None, taken: dict[str, str] | None = None, **more: Any) -> Story:
+        story = cls(taken=taken or {})
         story.hear(start(plan, **more))
         return story
 
@@ -68,7 +72,7 @@ class Story:
         return run
 
     def hear(self, message: Decidable) -> tuple[Event, ...]:
-        events = decide(replay(self.history), message, self.now)
+        events = decide(replay(self.history), message, self.now, self.taken)
         self.history.extend(events)
         return events
 

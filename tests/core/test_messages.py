@@ -28,6 +28,7 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.CancelRun(run="r1", by="ada", reason="wrong branch"),
     m.SupersedeRun(run="r1", newer="r2"),
     m.ReleaseRun(run="r1", after="r0"),
+    m.EnvironmentFree(run="r1", environment="live", after="r0"),
     m.RerunRun(run="r1", trigger="t2", mode="stage", by="ada", stage="test"),
     m.Approve(run="r1", stage="ship", by="ada", teams=("@org/release",), comment="go"),
     m.Reject(run="r1", stage="ship", by="ada"),

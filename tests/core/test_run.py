@@ -35,6 +35,9 @@ ALL_EVENTS: dict[str, Callable[[], Any]] = {
     "approval_requested": lambda: e.ApprovalRequested(at=START, stage="a", expires_at=START),
     "stage_approved": lambda: e.StageApproved(at=START, stage="a", by="ada", complete=True),
     "stage_rejected": lambda: e.StageRejected(at=START, stage="a", by="ada"),
+    "environment_awaited": lambda: e.EnvironmentAwaited(
+        at=START, stage="a", environment="live", held_by="r0"
+    ),
     "stage_started": lambda: e.StageStarted(at=START, stage="a"),
     "stage_finished": lambda: e.StageFinished(at=START, stage="a", outcome=Outcome.SUCCESS),
     "attempt_launched": lambda: e.AttemptLaunched(
@@ -54,7 +57,7 @@ ALL_EVENTS: dict[str, Callable[[], Any]] = {
 }
 MACHINES: dict[str, list[str]] = {
     "run": ["run_released", "cancel_requested", "run_halted", "run_finished"],
-    "stage": [name for name in ALL_EVENTS if name.startswith(("stage_", "approval_"))],
+    "stage": [name for name in ALL_EVENTS if name.startswith(("stage_", "approval_", "environment_"))],
     "task": [
         name
         for name in ALL_EVENTS
@@ -201,6 +204,17 @@ def left_out() -> Story:
     return Story.of(a_plan(stage("a", skip="when.branch")))
 
 
+def waiting_for_an_environment(*, approved: bool, cancelled: bool) -> Story:
+    gate = Approval() if approved else None
+    plan = a_plan(stage("a", agent="deploy", environment="live", approval=gate))
+    story = Story.of(plan, taken={"live": "r0"})
+    if approved:
+        story.hear(m.Approve(run="r1", stage="a", by="ada"))
+    if cancelled:
+        story.hear(m.CancelRun(run="r1", by="ada"))
+    return story
+
+
 STORIES: list[Callable[[], Story]] = [
     two_cells_one_at_a_time,
     retried,
@@ -214,6 +228,8 @@ STORIES: list[Callable[[], Story]] = [
     lambda: held(m.CancelRun(run="r1", by="ada")),
     lost,
     left_out,
+    lambda: waiting_for_an_environment(approved=False, cancelled=False),
+    lambda: waiting_for_an_environment(approved=True, cancelled=True),
 ]
 
 

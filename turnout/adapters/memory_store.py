@@ -21,11 +21,13 @@ from turnout.adapters.store.projection import (
     touched_attempts,
 )
 from turnout.core.attestation import Attestation
+from turnout.core.environments import Turns
 from turnout.core.errors import Conflict, Duplicate
 from turnout.core.ports import (
     AttemptRow,
     Commit,
     Delivery,
+    EnvironmentRow,
     OutboxRow,
     ReportRow,
     RunRow,
@@ -61,6 +63,8 @@ class MemoryStore:
         self._deliveries: dict[tuple[str, str], Delivery] = {}
         self._triggers: dict[tuple[str, str], int] = {}
         self._reports: dict[tuple[str, str, str], ReportRow] = {}
+        self._holders: dict[tuple[str, str], str] = {}  # by project and environment
+        self._queues: dict[tuple[str, str], dict[str, datetime]] = {}
         self._attestations: dict[tuple[str, str], Attestation] = {}
 
     # --- orchestration --------------------------------------------------------------------------
@@ -80,6 +84,7 @@ class MemoryStore:
                 self._inbox[change.inbox] = change.at
             if change.run is not None:
                 self._write_run(change, change.run)
+                self._take_turns(change.run, change.turns)
             for attempt, until in change.leases.items():
                 if attempt in self._attempts and self._attempts[attempt].finished_at is None:
                     self._leases[attempt] = until
@@ -134,6 +139,16 @@ class MemoryStore:
         with self._lock:
             open_ = (self._row(run) for run in self._runs.values() if not run.finished)
             return [row for row in open_ if row.project == project and row.group == group]
+
+    def environments(self, project: str, names: Collection[str]) -> Mapping[str, EnvironmentRow]:
+        with self._lock:
+            found = {}
+            for name in names:
+                holder = self._holders.get((project, name), "")
+                waiting = sorted(self._queues.get((project, name), {}).items(), key=lambda each: each[::-1])
+                if holder or waiting:
+                    found[name] = EnvironmentRow(holder, tuple(waiting))
+            return found
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:
         with self._lock:
@@ -298,6 +313,9 @@ class MemoryStore:
             known = self._runs.get(change.run.id)
             if (known.version if known else 0) != change.expected:
                 raise Conflict(f"run {change.run.id} is not at version {change.expected} any more")
+            for name in change.turns.taken:
+                if (change.run.project, name) in self._holders:
+                    raise Conflict(f"environment {name} is held by another run")
         if change.delivery is not None:
             may_follow(change.delivery.status)
 
@@ -317,6 +335,17 @@ class MemoryStore:
             self._attempts[each.id] = each
             if each.finished_at is not None:
                 self._leases.pop(each.id, None)
+
+    def _take_turns(self, run: Run, turns: Turns) -> None:
+        for name in turns.given:
+            if self._holders.get((run.project, name)) == run.id:
+                del self._holders[(run.project, name)]
+        for name in turns.unqueued:
+            self._queues.get((run.project, name), {}).pop(run.id, None)
+        for name in turns.queued:
+            self._queues.setdefault((run.project, name), {})[run.id] = run.created_at
+        for name in turns.taken:
+            self._holders[(run.project, name)] = run.id
 
     def _keep(self, change: Commit, number: int) -> OutboxRow:
         self._written += 1

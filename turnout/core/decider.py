@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal, assert_never
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from pydantic import Field
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.change import Change
+from turnout.core.environments import in_the_way
 from turnout.core.ids import attempt_id
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan
@@ -78,6 +80,7 @@ Decidable = (
     | m.CancelRun
     | m.SupersedeRun
     | m.ReleaseRun
+    | m.EnvironmentFree
     | m.Approve
     | m.Reject
     | m.TaskStarted
@@ -85,11 +88,20 @@ Decidable = (
 )
 
 
-def decide(run: Run | None, message: Decidable, now: datetime) -> tuple[e.Event, ...]:
-    """The events that ``message`` brings about; empty when it changes nothing that is worth a record."""
+NOBODY: Mapping[str, str] = MappingProxyType({})
+
+
+def decide(
+    run: Run | None, message: Decidable, now: datetime, taken: Mapping[str, str] = NOBODY
+) -> tuple[e.Event, ...]:
+    """The events that ``message`` brings about; empty when it changes nothing that is worth a record.
+
+    ``taken``: environments to the runs that hold them, or whose turn it is, other than this one
+    (`turnout.core.environments`).
+    """
     if run is None:
-        return _create(message, now) if isinstance(message, StartRun) else ()
-    decision = _Decision(run, now)
+        return _create(message, now, taken) if isinstance(message, StartRun) else ()
+    decision = _Decision(run, now, taken)
     _answer(decision, message)
     _advance(decision)
     return tuple(decision.events)
@@ -115,9 +127,10 @@ def due_at(run: Run) -> datetime | None:
 class _Decision:
     """The events decided so far, and the run as they leave it."""
 
-    def __init__(self, run: Run, now: datetime) -> None:
+    def __init__(self, run: Run, now: datetime, taken: Mapping[str, str]) -> None:
         self.run = run
         self.now = now
+        self.taken = taken
         self.events: list[e.Event] = []
 
     def emit(self, event: e.Event) -> None:
@@ -131,9 +144,9 @@ class _Decision:
         self.emit(e.MessageIgnored(at=self.now, message=message, attempt=attempt, by=by, reason=reason))
 
 
-def _create(start: StartRun, now: datetime) -> tuple[e.Event, ...]:
+def _create(start: StartRun, now: datetime, taken: Mapping[str, str]) -> tuple[e.Event, ...]:
     created = e.RunCreated(at=now, **{name: getattr(start, name) for name in StartRun.model_fields})
-    decision = _Decision(evolve(None, created), now)
+    decision = _Decision(evolve(None, created), now, taken)
     decision.events.append(created)
     if start.plan is None:
         decision.emit(e.RunFinished(at=now, outcome=Outcome.FAILURE, reason=start.reason))
@@ -161,6 +174,8 @@ def _answer(d: _Decision, message: Decidable) -> None:
         case m.ReleaseRun():
             if d.run.status is RunStatus.QUEUED:
                 d.emit(e.RunReleased(at=d.now, reason=f"run {message.after} has ended"))
+        case m.EnvironmentFree():
+            pass  # what the run calls for now is all there is to it
         case m.Approve():
             _approve(d, message)
         case m.Reject():
@@ -471,8 +486,18 @@ def _open_stage(d: _Decision, stage: Stage) -> None:
         expires = d.after(planned.approval.expires)
         d.emit(e.ApprovalRequested(at=d.now, stage=stage.name, expires_at=expires))
     else:
+        _start_stage(d, stage)
+
+
+def _start_stage(d: _Decision, stage: Stage) -> None:
+    """Unless somebody else is at its environment."""
+    found = in_the_way(d.run, stage.name, d.taken)
+    if found is None:
         d.emit(e.StageStarted(at=d.now, stage=stage.name))
         _settle_tasks(d, stage.name)
+    elif found != (stage.awaits, stage.held_by):
+        environment, holder = found
+        d.emit(e.EnvironmentAwaited(at=d.now, stage=stage.name, environment=environment, held_by=holder))
 
 
 def _launch(d: _Decision, stage: str, task: Task) -> None:

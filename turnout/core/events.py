@@ -109,6 +109,19 @@ class StageRejected(Occurred):
     expired: bool = False
 
 
+class EnvironmentAwaited(Occurred):
+    """The stage could start, but another deploy is at its environment, or at one that must be held together with it.
+
+    ``held_by``: the run that has it, or whose turn it is; empty: another stage of this run. Recorded again when that
+    changes.
+    """
+
+    kind: Literal["environment_awaited"] = "environment_awaited"
+    stage: str
+    environment: str
+    held_by: str = ""
+
+
 class StageStarted(Occurred):
     kind: Literal["stage_started"] = "stage_started"
     stage: str
@@ -222,6 +235,7 @@ Event = Annotated[
     | ApprovalRequested
     | StageApproved
     | StageRejected
+    | EnvironmentAwaited
     | StageStarted
     | AttemptLaunched
     | AttemptStarted

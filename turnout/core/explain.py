@@ -100,6 +100,13 @@ def _sentence(event: e.Event) -> str:
             if event.expired:
                 return f"{event.stage} was not approved in time."
             return f"{event.stage} was rejected by {event.by}{_comment(event.comment)}."
+        case e.EnvironmentAwaited():
+            who = (
+                f"run {event.held_by} is ahead of it"
+                if event.held_by
+                else "another stage of this run is at it"
+            )
+            return f"{event.stage} waits for environment {event.environment}: {who}."
         case e.StageStarted():
             return f"{event.stage} started: all it needs had ended well."
         case e.AttemptLaunched():

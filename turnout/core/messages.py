@@ -80,6 +80,15 @@ class ReleaseRun(Message):
     after: Id
 
 
+class EnvironmentFree(Message):
+    """The run before this one has given back an environment, or waits for it no more: it is this one's turn."""
+
+    type: ClassVar[str] = "turnout.run.environment"
+    run: Id
+    environment: str
+    after: Id
+
+
 class RerunRun(Message):
     """A new run with the same plan: ``whole``, ``failed`` (from the failed stages on) or one ``stage``."""
 
@@ -240,6 +249,7 @@ ALL: tuple[type[Message], ...] = (
     CancelRun,
     SupersedeRun,
     ReleaseRun,
+    EnvironmentFree,
     RerunRun,
     Approve,
     Reject,

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 from turnout.core.attestation import Attestation
 from turnout.core.change import Change
 from turnout.core.envelope import Received, Record
+from turnout.core.environments import NO_TURNS, Turns
 from turnout.core.events import Event
 from turnout.core.messages import TaskRequested
 from turnout.core.run import Run
@@ -196,13 +197,23 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """Who deploys to an environment. ``holder``: a run, empty: none. ``waiting``: runs and when they were created, the
+    oldest first."""
+
+    holder: str = ""
+    waiting: tuple[tuple[str, datetime], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What one handled message changes, all of it in one transaction.
 
     ``expected``: the run's version that was decided on (0: the run does not exist yet). ``run``: the state after
     ``events``. ``due_at``: when the run must be looked at again, None: only when a message comes.
     ``leases``: attempt id to the end of its lease, for those launched or heard of now.
-    ``inbox``: the envelope id that was handled, empty: none (a timer).
+    ``inbox``: the envelope id that was handled, empty: none (a timer). ``turns``: environments that the
+    run takes, gives back, waits for.
     """
 
     run: Run | None
@@ -214,6 +225,7 @@ class Commit:
     due_at: datetime | None = None
     leases: Mapping[str, datetime] = field(default_factory=dict)
     delivery: Delivery | None = None
+    turns: Turns = NO_TURNS
     attestations: tuple[Attestation, ...] = ()
 
 
@@ -244,7 +256,8 @@ class Store(Protocol):
     def commit(self, change: Commit) -> Sequence[OutboxRow]:
         """Write all of ``change`` or nothing; the rows still to be published (none where the outbox is the log).
 
-        Raises: Conflict when the run is not at ``expected``; Duplicate when the inbox holds the message already.
+        Raises: Conflict when the run is not at ``expected``, or another has an environment that it takes; Duplicate
+        when the inbox holds the message already.
         """
         ...
 
@@ -272,6 +285,10 @@ class Store(Protocol):
 
     def group_runs(self, project: str, group: str) -> Sequence[RunRow]:
         """The runs of a concurrency group that have not finished, oldest first."""
+        ...
+
+    def environments(self, project: str, names: Collection[str]) -> Mapping[str, EnvironmentRow]:
+        """Who holds these environments of the project, and who waits for them; those of nobody are left out."""
         ...
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:

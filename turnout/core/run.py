@@ -55,9 +55,18 @@ RUN_TRANSITIONS: dict[RunStatus, dict[type[Value], RunStatus]] = {
     R.FINISHED: {},
 }
 STAGE_TRANSITIONS: dict[StageStatus, dict[type[Value], StageStatus]] = {
-    S.PENDING: {e.StageStarted: S.RUNNING, e.ApprovalRequested: S.WAITING, e.StageSkipped: S.FINISHED},
+    S.PENDING: {
+        e.StageStarted: S.RUNNING,
+        e.ApprovalRequested: S.WAITING,
+        e.EnvironmentAwaited: S.PENDING,
+        e.StageSkipped: S.FINISHED,
+    },
     S.WAITING: {e.StageApproved: S.APPROVED, e.StageRejected: S.FINISHED, e.StageSkipped: S.FINISHED},
-    S.APPROVED: {e.StageStarted: S.RUNNING},
+    S.APPROVED: {
+        e.StageStarted: S.RUNNING,
+        e.EnvironmentAwaited: S.APPROVED,
+        e.StageSkipped: S.FINISHED,
+    },
     S.RUNNING: {e.StageFinished: S.FINISHED},
     S.FINISHED: {},
 }
@@ -128,7 +137,8 @@ class ApprovalGiven(Value):
 class Stage(Value):
     """``blocks``: the stages that need this one must not start, since it did not end well enough.
 
-    ``carried``: its end was taken over from the run that this one reruns.
+    ``carried``: its end was taken over from the run that this one reruns. ``awaits``: the environment that it waits
+    for, empty: none; ``held_by``: the run that has it, empty: this one.
     """
 
     name: str
@@ -144,6 +154,8 @@ class Stage(Value):
     allowed: bool = False
     carried: bool = False
     outputs: dict[str, str] = Field(default_factory=dict)
+    awaits: str = ""
+    held_by: str = ""
 
     @property
     def attempts(self) -> int:
@@ -257,6 +269,7 @@ def _apply(run: Run, event: e.Event) -> Run:
             | e.ApprovalRequested()
             | e.StageApproved()
             | e.StageRejected()
+            | e.EnvironmentAwaited()
             | e.StageStarted()
             | e.StageFinished()
         ):
@@ -321,6 +334,7 @@ _StageEvent = (
     | e.ApprovalRequested
     | e.StageApproved
     | e.StageRejected
+    | e.EnvironmentAwaited
     | e.StageStarted
     | e.StageFinished
 )
@@ -337,8 +351,10 @@ _TaskEvent = (
 def _evolve_stage(stage: Stage, event: _StageEvent) -> Stage:
     status = _next(STAGE_TRANSITIONS, stage.status, event, f"stage {stage.name}")
     match event:
+        case e.EnvironmentAwaited():
+            return stage.with_(status=status, awaits=event.environment, held_by=event.held_by)
         case e.StageStarted():
-            return stage.with_(status=status, started_at=event.at)
+            return stage.with_(status=status, started_at=event.at, awaits="", held_by="")
         case e.ApprovalRequested():
             return stage.with_(status=status, expires_at=event.expires_at)
         case e.StageApproved():
@@ -408,7 +424,13 @@ def _evolve_task(task: Task, event: _TaskEvent) -> Task:
 
 def _ended(stage: Stage, at: datetime, outcome: Outcome, reason: str, *, blocks: bool) -> Stage:
     return stage.with_(
-        status=StageStatus.FINISHED, finished_at=at, outcome=outcome, reason=reason, blocks=blocks
+        status=StageStatus.FINISHED,
+        finished_at=at,
+        outcome=outcome,
+        reason=reason,
+        blocks=blocks,
+        awaits="",
+        held_by="",
     )
 
 

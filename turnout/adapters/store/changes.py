@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turnout.adapters.store import attestations, deliveries, outbox
+from turnout.adapters.store import attestations, deliveries, environments, outbox
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.link import Answer, Link, Statement
 from turnout.adapters.store.outbox import LogWriter
@@ -56,6 +56,8 @@ def write(link: Link, change: Commit, log: LogWriter | None) -> Sequence[OutboxR
         raise Duplicate(f"message {change.inbox} has been handled before")
     if written is not None and written.count == 0:
         raise Conflict(f"run {run} is not at version {change.expected} any more")
+    if change.run is not None and change.turns:
+        _take_turns(link, change.run, change)
     if change.run is not None:
         _write_events(link, change, run, at)
         _write_attempts(link, change, change.run)
@@ -71,6 +73,14 @@ def write(link: Link, change: Commit, log: LogWriter | None) -> Sequence[OutboxR
     return [
         OutboxRow(int(row.rows[0][0]), run, record) for row, record in zip(rows, change.records, strict=True)
     ]
+
+
+def _take_turns(link: Link, run: Run, change: Commit) -> None:
+    """Raises: Conflict."""
+    answers = environments.change(link, run, change.turns, micros(change.at))
+    for name, answer in zip(change.turns.taken, answers, strict=True):
+        if answer.count == 0:
+            raise Conflict(f"environment {name} is held by another run")
 
 
 def _write_run(link: Link, change: Commit, run: Run) -> Answer:

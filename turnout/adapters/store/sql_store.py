@@ -10,6 +10,7 @@ from turnout.adapters.store import (
     attestations,
     changes,
     deliveries,
+    environments,
     outbox,
     pruning,
     reports,
@@ -24,6 +25,7 @@ from turnout.core.ports import (
     AttemptRow,
     Commit,
     Delivery,
+    EnvironmentRow,
     OutboxRow,
     ReportRow,
     RunRow,
@@ -113,6 +115,12 @@ class SqlStore:
     def group_runs(self, project: str, group: str) -> Sequence[RunRow]:
         with self.database.read() as connection:
             return runs.of_group(connection, project, group)
+
+    def environments(self, project: str, names: Collection[str]) -> Mapping[str, EnvironmentRow]:
+        if not names:
+            return {}
+        with self.database.look() as link:
+            return environments.find(link, project, names)
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:
         with self.database.look() as link:

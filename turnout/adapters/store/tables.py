@@ -302,3 +302,23 @@ attested_images = Table(
     sqlite_with_rowid=False,
 )
 """The images that attestations speak of. ``gave``: 1, the attempt gave the image; 0, it was given it."""
+
+environments = Table(
+    "environments",
+    METADATA,
+    Column("project", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("run", ID, nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+"""The run that deploys to it; it comes and goes with the run's state, in the same transaction."""
+
+environment_queue = Table(
+    "environment_queue",
+    METADATA,
+    Column("project", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("run", ID, primary_key=True),
+    Column("created_at", INSTANT, nullable=False),
+)
+"""Runs that wait for it; ``created_at``: when the run was created, which is its place."""
