@@ -12,7 +12,7 @@ from agents.sdk.workspace import AgentError
 CHARTS = ("deploy/chart", "deploy/helm", "deploy", "chart", "charts", "helm", ".")
 KUSTOMIZATIONS = ("deploy", "k8s", "kubernetes", "kustomize", "deploy/base", "k8s/base", ".")
 MANIFESTS = ("deploy/k8s", "deploy/kubernetes", "deploy", "k8s", "kubernetes", "manifests")
-_KUSTOMIZATION = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATION = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _SUFFIXES = (".yaml", ".yml", ".json")
 MOST_FILES = 500
 
@@ -96,7 +96,7 @@ def _charts(root: Path) -> Iterator[str]:
 
 
 def _has_kustomization(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _KUSTOMIZATION)
+    return any((folder / name).is_file() for name in KUSTOMIZATION)
 
 
 def files_of(places: tuple[str, ...], root: Path) -> Iterator[str]:

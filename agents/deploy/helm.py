@@ -215,6 +215,7 @@ class HelmEngine:
                 )
 
     def settle(self, rendered: Rendered) -> tuple[str, tuple[Id, ...]]:
+        del rendered  # what the chart no longer has, Helm has deleted
         history = self._history()
         return (str(history[-1].number) if history else ""), ()
 
