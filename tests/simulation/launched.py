@@ -135,7 +135,7 @@ class Containers:
 
     def _end(self, found: Container) -> None:
         for order in found.process.orders:
-            order()
+            self.world.kernel.spawn(found.process, order, "signal")
         self.world.kernel.after(GRACE, lambda: self.world.kernel.kill(found.process))
 
     def _kill(self, found: Container, what: str) -> None:
