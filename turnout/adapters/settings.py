@@ -244,8 +244,8 @@ class Settings(Value):
         if self.attestation_key.get_secret_value():
             return self.attestation_key.get_secret_value()
         if self.server_key.get_secret_value():
-            return _ed25519(hmac.new(self.key(), b"attestations", hashlib.sha256).digest())
-        made = _kept_key(self.home / "attestation.key", lambda: _ed25519(secrets.token_bytes(32)).encode())
+            return ed25519_pem(hmac.new(self.key(), b"attestations", hashlib.sha256).digest())
+        made = _kept_key(self.home / "attestation.key", lambda: ed25519_pem(secrets.token_bytes(32)).encode())
         return made.decode()
 
 
@@ -294,7 +294,7 @@ def _secret(name: str) -> bool:
     return field.annotation is SecretStr or not field.repr
 
 
-def _ed25519(seed: bytes) -> str:
+def ed25519_pem(seed: bytes) -> str:
     """PKCS #8 in PEM. ``seed``: 32 bytes. Source: RFC 8410, section 7."""
     der = bytes.fromhex("302e020100300506032b657004220420") + seed
     return f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(der).decode()}\n-----END PRIVATE KEY-----\n"
