@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -80,6 +80,10 @@ audit: $(READY) ## Check the dependencies: locked with hashes, installed as lock
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py
+
+images: $(READY) ## Build the agents' images: ONLY="lint test" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
+	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \
+		--base '$(BASE)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
 
 kafka: $(READY) ## Run a real Apache Kafka on loopback until Ctrl-C
 	@$(BIN)/python -m local.kafka.broker

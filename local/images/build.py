@@ -1,0 +1,295 @@
+"""Builds the images of the agents from what is committed, with docker or buildah: ``python -m local.images.build``.
+
+Labels and files bear the commit's time, so that the same commit says the same of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from turnout.core.errors import PermanentError
+
+Engine = Literal["docker", "buildah"]
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ("sdk", "node")
+"""Stages of ``agents/sdk/Dockerfile`` that the agents' images stand on, in the order of building."""
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_DAEMON_WITHIN = 10  # seconds
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``registry``: what stands before the images' names, with its ``/``; empty: nothing. ``tag`` empty: the commit's.
+
+    ``ca``: a file of certificates to trust besides. ``network`` of the builds, empty: the engine's usual one.
+    """
+
+    engine: Engine
+    registry: str = ""
+    tag: str = ""
+    base: str = ""
+    ca: Path | None = None
+    network: str = ""
+    push: bool = False
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Commit:
+    sha: str
+    seconds: int
+    changed: bool
+    source: str = ""
+
+    @property
+    def tag(self) -> str:
+        return self.sha[:12] + ("-changed" if self.changed else "")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Source: the OCI image specification, annotations.md."""
+        known = {
+            "created": datetime.fromtimestamp(self.seconds, UTC).isoformat().replace("+00:00", "Z"),
+            "licenses": "Apache-2.0",
+            "revision": self.sha,
+            "source": self.source,
+            "version": self.tag,
+        }
+        return {f"org.opencontainers.image.{name}": value for name, value in known.items() if value}
+
+
+@dataclass(frozen=True)
+class Image:
+    """One to be built. ``stage``: of its Dockerfile, empty: the last one."""
+
+    kind: str
+    dockerfile: str
+    stage: str = ""
+    needs: tuple[str, ...] = field(default=())
+
+
+def agents(root: Path = ROOT) -> tuple[str, ...]:
+    """The kinds that have a Dockerfile."""
+    found = sorted(each.parent.name for each in (root / "agents").glob("*/Dockerfile"))
+    return tuple(each for each in found if each != "sdk")
+
+
+def images(only: Sequence[str], root: Path = ROOT) -> tuple[Image, ...]:
+    """What is to be built for these agents, in order. Raises: PermanentError for one that has no image."""
+    known = agents(root)
+    if unknown := sorted(set(only) - {*known, *SHARED}):
+        raise PermanentError(
+            f"no image for {', '.join(unknown)}", f"there are {', '.join((*SHARED, *known))}"
+        )
+    chosen = [each for each in known if not only or each in only]
+    made = [
+        Image(each, f"agents/{each}/Dockerfile", needs=_needs(root / f"agents/{each}/Dockerfile"))
+        for each in chosen
+    ]
+    wanted = {need for image in made for need in image.needs} | {each for each in only if each in SHARED}
+    if "node" in wanted:
+        wanted.add("sdk")
+    shared = [Image(each, "agents/sdk/Dockerfile", each) for each in SHARED if each in wanted]
+    return (*shared, *made)
+
+
+def _needs(dockerfile: Path) -> tuple[str, ...]:
+    """Which of the shared ones it names in its ``ARG`` lines."""
+    lines = dockerfile.read_text().splitlines()
+    return tuple(each for each in SHARED if any(line.startswith(f"ARG {each.upper()}=") for line in lines))
+
+
+def name_of(kind: str, asked: Asked, tag: str) -> str:
+    return f"{asked.registry}turnout-{kind}:{tag}"
+
+
+def command(
+    image: Image, asked: Asked, commit: Commit, context: Path, environ: Mapping[str, str]
+) -> list[str]:
+    """The command line that builds it."""
+    tag = asked.tag or commit.tag
+    arguments = {each.upper(): name_of(each, asked, tag) for each in image.needs}
+    if asked.base:
+        arguments["BASE"] = asked.base
+    named = [each for each in (*PROXIES, "PIP_INDEX_URL") if environ.get(each)]
+    argv: list[str]
+    match asked.engine:
+        case "docker":
+            argv = ["docker", "build", "--quiet"]
+        case "buildah":
+            argv = [
+                "buildah",
+                "build",
+                "--quiet",
+                "--layers",
+                "--format=docker",
+                f"--timestamp={commit.seconds}",
+            ]
+    argv += ["--file", str(context / image.dockerfile), "--tag", name_of(image.kind, asked, tag)]
+    argv += ["--target", image.stage] if image.stage else []
+    argv += [f"--network={asked.network}"] if asked.network else []
+    for key, value in arguments.items():
+        argv += ["--build-arg", f"{key}={value}"]
+    for key in named:  # by name: a value may hold a password, and others see command lines
+        argv += ["--build-arg", key]
+    titled = commit.labels | {"org.opencontainers.image.title": f"turnout-{image.kind}"}
+    for key, value in sorted(titled.items()):
+        argv += ["--label", f"{key}={value}"]
+    return [*argv, str(context)]
+
+
+def read_commit(root: Path = ROOT) -> Commit:
+    """Raises: PermanentError outside a checkout."""
+    said = _git(root, "log", "-1", "--format=%H %ct").split()
+    changed = bool(_git(root, "status", "--porcelain", "--", "agents", "turnout"))
+    source = _git(root, "config", "--get", "remote.origin.url", needed=False).strip()
+    public = source.startswith("https://") and "@" not in source  # a clone's address may hold a token
+    return Commit(said[0], int(said[1]), changed, source if public else "")
+
+
+def stage(into: Path, commit: Commit, ca: Path | None, root: Path = ROOT) -> None:
+    """The context of the builds: what git knows of the library and the agents, at the commit's time."""
+    for name in _git(root, "ls-files", "-z", "--", "agents", "turnout").split("\0"):
+        if not name or not (root / name).is_file():
+            continue
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, target)
+        target.chmod(0o755 if os.access(root / name, os.X_OK) else 0o644)
+    if ca is not None:
+        shutil.copyfile(ca, into / "agents/sdk/company-ca.crt")
+    for folder, _, files in os.walk(into):
+        for each in (folder, *(os.path.join(folder, file) for file in files)):
+            os.utime(each, (commit.seconds, commit.seconds))
+
+
+def find_engine(given: str, environ: Mapping[str, str] = os.environ) -> Engine:
+    """``given``: ``docker``, ``buildah``, or empty: the first that can build here. Raises: PermanentError."""
+    path = environ.get("PATH")
+    if given in ("", "docker") and shutil.which("docker", path=path):
+        asked = ["docker", "version", "--format", "{{.Server.Version}}"]
+        try:
+            there = subprocess.run(
+                asked, capture_output=True, env=dict(environ), timeout=_DAEMON_WITHIN, check=False
+            )
+            if there.returncode == 0:
+                return "docker"
+        except subprocess.TimeoutExpired:
+            pass
+    if given in ("", "buildah") and shutil.which("buildah", path=path):
+        return "buildah"
+    if given not in ("", "docker", "buildah"):
+        raise PermanentError(f"ENGINE={given} is not known", "use docker or buildah")
+    missing = (
+        f"{given} does not work here"
+        if given
+        else "neither docker (with its engine running) nor buildah is here"
+    )
+    raise PermanentError(missing, "install one of them; on Debian: apt-get install buildah")
+
+
+def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises: PermanentError with the end of what the engine said."""
+    commit = read_commit()
+    tag = asked.tag or commit.tag
+    chosen = images(asked.only)
+    given = dict(environ)
+    if asked.engine == "docker" and _run(["docker", "buildx", "version"], given).returncode != 0:
+        given["DOCKER_BUILDKIT"] = "0"  # the client would refuse to build at all
+    with tempfile.TemporaryDirectory(prefix="turnout-images-") as folder:
+        context = Path(folder)
+        stage(context, commit, asked.ca)
+        for image in chosen:
+            began = time.monotonic()
+            name = name_of(image.kind, asked, tag)
+            _must(_run(command(image, asked, commit, context, given), given), name)
+            took = time.monotonic() - began
+            print(f"{name}  {_size(asked.engine, name, given):>8}  {took:5.1f} s", flush=True)
+    if asked.push:
+        for image in chosen:
+            name = name_of(image.kind, asked, tag)
+            _must(_run([asked.engine, "push", name], given), name)
+            print(f"pushed {name}", flush=True)
+    print(f"To use them: TURNOUT_AGENT_IMAGES={name_of('{agent}', asked, tag)}")
+
+
+def _size(engine: Engine, name: str, environ: Mapping[str, str]) -> str:
+    match engine:
+        case "docker":
+            said = _run(["docker", "image", "inspect", "--format", "{{.Size}}", name], environ).stdout.strip()
+            return f"{int(said) / 1e6:.0f} MB" if said.isdecimal() else "?"
+        case "buildah":
+            return _run(["buildah", "images", "--format", "{{.Size}}", name], environ).stdout.strip() or "?"
+
+
+def _must(done: subprocess.CompletedProcess[str], name: str) -> None:
+    if done.returncode != 0:
+        lines = (done.stdout + done.stderr).splitlines()[-20:]
+        raise PermanentError(f"{name} could not be made", "the end of what was said:\n" + "\n".join(lines))
+
+
+def _run(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, env=dict(environ), check=False)
+
+
+def _git(root: Path, *arguments: str, needed: bool = True) -> str:
+    done = _run(["git", "-C", str(root), *arguments], os.environ)
+    if done.returncode != 0 and needed:
+        raise PermanentError(f"git {arguments[0]}: {done.stderr.strip()}", "build from a checkout")
+    return done.stdout
+
+
+def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Asked:
+    """Raises: PermanentError."""
+    parser = argparse.ArgumentParser(prog="make images", description="Build the images of the agents.")
+    parser.add_argument("--engine", default="", help="docker or buildah; by default what is there")
+    parser.add_argument(
+        "--registry", default="", help="what stands before the names: registry.example.org/team"
+    )
+    parser.add_argument("--tag", default="", help="by default the commit")
+    parser.add_argument("--base", default="", help="the image that all stand on")
+    parser.add_argument("--ca", default="", help="a file of certificates to trust besides")
+    parser.add_argument("--network", default="", help="of the builds")
+    parser.add_argument("--push", default="", help="1: push them")
+    parser.add_argument("--only", default="", help="these agents, separated by blanks or commas")
+    given = parser.parse_args(argv)
+    if given.ca and not Path(given.ca).is_file():
+        raise PermanentError(f"CA={given.ca}: there is no such file")
+    if given.push not in ("", "0", "1"):
+        raise PermanentError(f"PUSH={given.push}: expected 1")
+    if given.push == "1" and not given.registry:
+        raise PermanentError("PUSH=1: pushed where?", "say REGISTRY=registry.example.org/team")
+    return Asked(
+        engine=find_engine(given.engine, environ),
+        registry=f"{given.registry.rstrip('/')}/" if given.registry else "",
+        tag=given.tag,
+        base=given.base,
+        ca=Path(given.ca) if given.ca else None,
+        network=given.network,
+        push=given.push == "1",
+        only=tuple(given.only.replace(",", " ").split()),
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        build(read_arguments(argv))
+    except PermanentError as error:
+        print(f"images: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
