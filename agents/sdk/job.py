@@ -4,6 +4,7 @@
 so that nothing here knows which bus or which store is behind them.
 
 ``python -m agents.sdk.job`` alone: everything goes through the gateway (`agents.sdk.remote_job`).
+``python -m agents.sdk.job --health``: whether an agent's image is whole (`agents.sdk.health`).
 """
 
 from __future__ import annotations
@@ -151,6 +152,10 @@ def main(arguments: list[str]) -> int:
         from agents.sdk.remote_job import main as through_the_gateway
 
         return through_the_gateway()
+    if arguments == ["--health"]:
+        from agents.sdk.health import main as health
+
+        return health()
     path, place, sandbox = Path(arguments[0]), arguments[1], arguments[2]
     try:
         task = TaskRequested.model_validate_json(path.read_bytes())

@@ -18,6 +18,7 @@ from typing import Literal
 
 from turnout.core.errors import PermanentError, TurnoutError
 from turnout.runtimes.cgroups import Cgroup, Cgroups, Limits, discover
+from turnout.runtimes.confinement import confinement
 from turnout.runtimes.processes import Exit, Prepared, RunningTool, ToolNotStarted, start
 from turnout.runtimes.sandbox_bubblewrap import OLDEST, Bubblewrap, look
 from turnout.runtimes.sandbox_files import remove_tree
@@ -82,7 +83,9 @@ class NoSandbox:
         limits = (
             self.cgroups.describe() if self.cgroups else f"memory limited only per process: {self.no_cgroups}"
         )
-        return f"no sandbox: {self.why}; tools run as this user, with its files and its network; {limits}"
+        held = confinement()
+        around = f"; all of it is held in by its container: {held}" if held else ""
+        return f"no sandbox: {self.why}; tools run as this user, with its files and its network; {limits}{around}"
 
     def which(self, program: str, spec: SandboxSpec) -> str | None:
         if "/" in program:
