@@ -26,9 +26,9 @@ from turnout.core.judging import matches, origin
 from turnout.core.ports import Signer, Store
 from turnout.core.run import Run
 
-BUILDS = 20
-CHECKS = 200
-RUNS = 40
+BUILDS = 10
+CHECKS = 100
+RUNS = 20
 """Of an image: the newest builds and checks that are looked at, and the runs that they are of."""
 IMAGES = 50
 """That one task may mean."""

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined] — its packages list no exports
+from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from tests.attested import KEY, OLD_KEY, Works, altered, envelopes, resigned
 from turnout.adapters.settings import InvalidSettings, read_settings

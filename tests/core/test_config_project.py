@@ -68,6 +68,21 @@ def test_the_environments_secrets_win_over_the_projects() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("attested: true", ("*",)),
+        ("attested: false", ()),
+        ("attested: security", ("security",)),
+        ("attested: [build, 'stage:soak']", ("build", "stage:soak")),
+        ("", ()),
+    ],
+)
+def test_an_environment_says_what_must_be_attested(given: str, asked: tuple[str, ...]) -> None:
+    config = project(f"environments: {{production: {{{given}}}}}")
+    assert config.environments["production"].attested == asked
+
+
+@pytest.mark.parametrize(
     ("text", "path", "says"),
     [
         ("project: {}", "project", "key `repository` is missing"),
@@ -101,6 +116,21 @@ def test_the_environments_secrets_win_over_the_projects() -> None:
             "project: {repository: a/b, environments: {p: {branches: /x}}}",
             "project.environments.p.branches",
             "slash",
+        ),
+        (
+            "project: {repository: a/b, environments: {p: {attested: [build, 'job:unit']}}}",
+            "project.environments.p.attested[1]",
+            "an agent like `security`, or a stage like `stage:unit`",
+        ),
+        (
+            "project: {repository: a/b, environments: {p: {attested: [build, build]}}}",
+            "project.environments.p.attested",
+            "listed twice",
+        ),
+        (
+            "project: {repository: a/b, environments: {p: {attested: 3}}}",
+            "project.environments.p.attested",
+            "expected",
         ),
         ("project: {repository: a/b, runtime: lambda}", "project.runtime", "expected one of process"),
         (

@@ -30,7 +30,7 @@ from turnout.core.change import Change
 from turnout.core.config import ProjectConfig, parse_pipeline
 from turnout.core.errors import InvalidConfig
 from turnout.core.model import ChangeKind, Outcome, Runtime
-from turnout.core.plan import Approval, Concurrency, Resources, Retries
+from turnout.core.plan import Approval, Concurrency, PlannedStage, Resources, Retries
 from turnout.core.planned import CACHE_SWITCH
 from turnout.core.planner import canonical_json, digest_of, plan, reasons
 
@@ -322,6 +322,41 @@ def test_of_a_fork_nothing_starts_before_somebody_agrees() -> None:
 def test_a_stage_behind_skipped_ones_only_waits_for_agreement_too() -> None:
     made = planned(stages("[{agent: lint, when: {event: push}}, test, build]"), fork())
     assert [bool(stage.approval) for stage in made.stages] == [False, True, False]
+
+
+ASKING = "environments: {production: {attested: %s}}"
+
+
+def shipped(text: str, asked: str, change: Change | None = None) -> PlannedStage:
+    """The stage ``ship``, which deploys to production."""
+    return planned(stages(text), change, by=project(ASKING % asked)).stage("ship")
+
+
+def test_a_stage_asks_for_the_attestations_that_its_environment_asks_for() -> None:
+    text = "[build, security, {name: ship, agent: deploy, environment: production}]"
+    assert shipped(text, "[build, security]").attested == ("build", "security")
+    assert shipped(text, "[build, security]").notes == ()
+    assert shipped(text, "false").attested == ()
+    assert stage_of(stages(text), "build", by=project(ASKING % "true")).attested == ()
+
+
+def test_all_of_them_are_the_stages_before_it_that_must_pass() -> None:
+    text = """[{name: odd, agent: lint, needs: []}, {name: unit, agent: test, needs: []},
+        {name: image, agent: build, needs: [unit]}, {name: hint, agent: lint, needs: [image], allow_failure: true},
+        {name: tagged, agent: test, needs: [image], when: {tag: 'v*'}},
+        {name: ship, agent: deploy, environment: production, needs: [hint, tagged]}]"""
+    assert shipped(text, "true").attested == ("stage:unit", "stage:image")
+
+
+def test_what_is_asked_for_and_never_comes_is_noted() -> None:
+    ship = shipped(
+        "[build, {name: ship, agent: deploy, environment: production}]", "[build, security, 'stage:soak']"
+    )
+    assert ship.attested == ("build", "security", "stage:soak")
+    assert [note.split(" attested by ")[1] for note in ship.notes] == [
+        "security, and nothing before this stage is",
+        "stage:soak, and nothing before this stage is",
+    ]
 
 
 def test_a_first_stage_with_an_approval_of_its_own_keeps_it() -> None:
