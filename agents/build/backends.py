@@ -7,23 +7,23 @@ from typing import Final
 
 from agents.build.asked import Asked, Backend
 from agents.build.options import BackendName
-from agents.sdk.workspace import AgentError, Workspace
+from agents.sdk.workspace import AgentError
 
-# Each module has `build` (a `Backend`) and `missing(workspace, asked) -> str`: why it cannot work here, empty: it can.
+# Each module has `build` (a `Backend`) and `missing(asked) -> str`: why it cannot build this here, empty: it can.
 MODULES: Final[dict[BackendName, str]] = {
     "buildah": "agents.build.buildah",
 }
 """In the order of ``auto``. Loaded on use: each brings its own libraries."""
 
 
-def backend(workspace: Workspace, asked: Asked) -> tuple[BackendName, Backend]:
+def backend(asked: Asked) -> tuple[BackendName, Backend]:
     """The one that is asked for, else the first that is there. Raises: AgentError, which says what to install."""
     wanted = asked.options.backend
     names = list(MODULES) if wanted == "auto" else [wanted]
     reasons = []
     for name in names:
         module = importlib.import_module(MODULES[name])
-        reason: str = module.missing(workspace, asked)
+        reason: str = module.missing(asked)
         if not reason:
             build: Backend = module.build
             return name, build

@@ -128,14 +128,57 @@ class LocalWorkspace:
             inside, added = with_files(argv, files)
             spec = replace(spec, env={**spec.env, **added})
         command = f"$ {shlex.join(argv)}" + (f"   (in {cwd})" if cwd != "." else "")
-        if not quiet:
-            self.log(command)
-        began = time.monotonic()
-        output = _Output(self.stream, capture=capture, quiet=quiet)
 
         def begin() -> RunningTool:
             return self.prepared(self.sandbox, spec.limits).run(inside, spec, merged=not capture)
 
+        return self._follow(argv, command, begin, timeout=timeout, capture=capture, quiet=quiet)
+
+    def run_in(
+        self,
+        room: Sandbox,
+        argv: Sequence[str],
+        *,
+        mounts: Sequence[Mount] = (),
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool = False,
+        capture: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        """Raises: AgentError; Stopped when the attempt is to end; ToolNotStarted when the room failed."""
+        self.stopping.check()
+        for mount in mounts:
+            if mount.writable and self.disk is not None:
+                self.disk.include(mount.source)
+        spec = SandboxSpec(
+            workspace=self.path,
+            network=network,
+            limits=limits(self.task),
+            mounts=tuple(mounts),
+            env=dict(env or {}),
+        )
+
+        def begin() -> RunningTool:
+            return Prepared(room, spec.limits).run(argv, spec, merged=not capture)
+
+        command = f"$ {shlex.join(argv)}"
+        return self._follow(argv, command, begin, timeout=timeout, capture=capture, quiet=quiet)
+
+    def _follow(
+        self,
+        argv: Sequence[str],
+        command: str,
+        begin: Callable[[], RunningTool],
+        *,
+        timeout: float | None,
+        capture: bool,
+        quiet: bool,
+    ) -> ToolRun:
+        if not quiet:
+            self.log(command)
+        began = time.monotonic()
+        output = _Output(self.stream, capture=capture, quiet=quiet)
         with self.stopping.running(begin) as tool:
             timed_out = output.follow(tool, None if timeout is None else began + timeout, self.stopping.grace)
             ended = tool.wait()

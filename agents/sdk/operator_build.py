@@ -13,8 +13,10 @@ BACKEND = "TURNOUT_BUILD_BACKEND"
 """The builder of stages that name none."""
 DOCKER_HOST = "TURNOUT_DOCKER_HOST"
 """The address of a Docker Engine, as docker takes it (``unix:///run/docker.sock``)."""
+CACHE = "TURNOUT_BUILD_CACHE"
+"""How much room the layers of earlier builds may take for each of a project's storages."""
 
-BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST)
+BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST, CACHE)
 
 
 def build_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

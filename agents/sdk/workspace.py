@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from turnout.core.errors import PermanentError
 from turnout.core.result import Artifact
+from turnout.runtimes.sandbox_spec import Mount, Sandbox
 
 Answer = TypeVar("Answer")
 
@@ -75,6 +76,25 @@ class Workspace(Protocol):
         ``files``: variable to text; the tool finds the text in a file that only it can read, and that goes with it, and
         the file's path in the variable.
         Raises: AgentError when the program does not exist.
+        """
+        ...
+
+    def run_in(
+        self,
+        room: Sandbox,
+        argv: Sequence[str],
+        *,
+        mounts: Sequence[Mount] = (),
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool = False,
+        capture: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        """Run a program that the sandbox of tools cannot hold, in a ``room`` of the agent's own; ended like any tool.
+
+        It gets no variables of the task and no secrets, only ``env``; it sees the checkout and ``mounts``. What it
+        writes to those that are writable counts against the attempt's disk.
         """
         ...
 

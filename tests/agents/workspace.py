@@ -22,7 +22,7 @@ from agents.sdk.stopping import Stopping
 from agents.sdk.workspace import AgentError, Answer, ToolRun
 from turnout.core.messages import Checkout, TaskRequested
 from turnout.core.result import Artifact
-from turnout.runtimes.sandbox import Sandbox
+from turnout.runtimes.sandbox import Mount, Sandbox
 
 
 class PlainWorkspace:
@@ -94,6 +94,20 @@ class PlainWorkspace:
             duration=time.monotonic() - started,
         )
 
+    def run_in(
+        self,
+        room: Sandbox,
+        argv: Sequence[str],
+        *,
+        mounts: Sequence[Mount] = (),
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        network: bool = False,
+        capture: bool = False,
+        quiet: bool = False,
+    ) -> ToolRun:
+        raise AgentError(f"{argv[0]} needs a room that only the real workspace has")
+
     def which(self, program: str) -> str | None:
         return shutil.which(program)
 
@@ -160,7 +174,11 @@ class SandboxedWorkspace(LocalWorkspace):
 
 
 def sandboxed(
-    folder: Path, task: TaskRequested, sandbox: Sandbox, cache: Path | None = None
+    folder: Path,
+    task: TaskRequested,
+    sandbox: Sandbox,
+    cache: Path | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> SandboxedWorkspace:
     """Its checkout is ``folder / "checkout"``."""
     places = [folder / "checkout", cache or folder / "cache", folder / "scratch", folder / "kept"]
@@ -168,7 +186,7 @@ def sandboxed(
         each.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     artifacts: dict[str, Path] = {}
-    masker = Masker({})
+    masker = Masker(secrets or {})
     workspace = SandboxedWorkspace(
         path=places[0],
         cache=places[1],
@@ -180,6 +198,7 @@ def sandboxed(
         masker=masker,
         kept=places[3],
         keep=lambda kept: artifacts.update({kept.artifact.name: kept.path}),
+        secrets=dict(secrets or {}),
         shown=(*interpreter_roots(), *operator_paths()),
     )
     workspace.lines, workspace.artifacts = lines, artifacts

@@ -85,6 +85,12 @@ def _owner(namespace: int) -> int:
     return owner
 
 
+def _ours(owner: int) -> bool:
+    """Whether it is the user namespace that we are in, which nobody may enter again."""
+    own, other = os.stat("/proc/self/ns/user"), os.fstat(owner)
+    return (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+
+
 def _forked(work: Callable[[], None]) -> str:
     """Do it in a process that can change its namespaces for good; what went wrong, or ""."""
     read, write = os.pipe()
@@ -107,7 +113,8 @@ def _forked(work: Callable[[], None]) -> str:
 def _refuse(inside: int, owner: int, places: Iterable[tuple[str, int]]) -> None:
     import socket
 
-    call("setns", owner, CLONE_NEWUSER)
+    if not _ours(owner):
+        call("setns", owner, CLONE_NEWUSER)
     call("setns", inside, CLONE_NEWNET)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as kernel:
         for address, length in places:
@@ -133,7 +140,7 @@ def _start(program: str, inside: int, owner: int, groups: Iterable[str]) -> str:
     argv = [
         program, "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp",
         f"--cidr={NETWORK}", "--ready-fd", str(tell), "--netns-type=path",
-        *(("--userns-path", f"/proc/self/fd/{owner}") if os.geteuid() == 0 else ()),
+        *(("--userns-path", f"/proc/self/fd/{owner}") if os.geteuid() == 0 and not _ours(owner) else ()),
         f"/proc/self/fd/{inside}", "tap0",
     ]  # fmt: skip
     pid = os.fork()

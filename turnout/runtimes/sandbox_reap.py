@@ -144,7 +144,8 @@ def kill_group(folders: list[str], deadline: float) -> set[int]:
 
 
 def remove_group(folders: list[str], deadline: float) -> bool:
-    """Remove the control groups; a process that is still being torn down keeps its group busy for a moment."""
+    """Remove the control groups, with those that a tool has made below them; a process that is still being torn down
+    keeps its group busy for a moment."""
     for folder in folders:
         while True:
             try:
@@ -154,10 +155,20 @@ def remove_group(folders: list[str], deadline: float) -> bool:
             except OSError:
                 if time.monotonic() >= deadline:
                     return False
+                if not remove_group(groups_below(folder), deadline):
+                    return False
                 time.sleep(RETRY_EVERY)
             else:
                 break
     return True
+
+
+def groups_below(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []  # it has been removed meanwhile
 
 
 def _write(path: str, text: str) -> bool:
