@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from turnout.adapters.settings import InvalidSettings, Settings, read_settings
 from turnout.adapters.system_clock import SystemClock
@@ -176,12 +176,14 @@ class Wiring:
                 return ProcessRuntime(self.settings.home, self.claims, sandbox=self.settings.sandbox)
             case Runtime.DOCKER:
                 return self._docker()
+            case Runtime.KUBERNETES:
+                return self._kubernetes()
             case Runtime.CLOUDRUN:
                 return self._cloudrun()
             case Runtime.CLOUDBUILD:
                 return self._cloudbuild()
             case _:
-                raise InvalidSettings(f"this build has no {runtime.value} runtime", "use `runtime: process`")
+                assert_never(runtime)
 
     def _docker(self) -> JobRuntime:
         from turnout.runtimes.docker import DockerRuntime, DockerSettings
@@ -198,6 +200,35 @@ class Wiring:
             owner=s.node,
         )
         return DockerRuntime(s.images, self.passes, given)
+
+    def _kubernetes(self) -> JobRuntime:
+        from turnout.runtimes import kubernetes_placement as placing
+        from turnout.runtimes.kubernetes import KubernetesRuntime
+        from turnout.runtimes.kubernetes_api import open_api
+
+        s = self.settings
+        user, group = placing.read_user(s.kubernetes_user)
+        placement = placing.Placement(
+            service_account=s.kubernetes_service_account,
+            node_selector=placing.read_selector(s.kubernetes_node_selector),
+            tolerations=placing.read_tolerations(s.kubernetes_tolerations),
+            pull_secrets=placing.read_names(s.kubernetes_pull_secrets),
+            pull=s.kubernetes_pull,
+            priority_class=s.kubernetes_priority_class,
+            runtime_class=s.kubernetes_runtime_class,
+            user=user,
+            group=group,
+            memory=s.kubernetes_memory,
+            cpus=s.kubernetes_cpus,
+            disk=s.kubernetes_disk,
+            keep=s.kubernetes_keep,
+        )
+        return KubernetesRuntime(
+            s.images,
+            self.passes,
+            placement,
+            connect=lambda: open_api(s.kubernetes_config, s.kubernetes_context, s.kubernetes_namespace),
+        )
 
     def _cloudrun(self) -> JobRuntime:
         from turnout.adapters.store.launches import SqlLaunches

@@ -153,6 +153,53 @@ class Settings(Value):
         "", description="private worker pool of its builds, in full; empty: the shared one"
     )
     cloudbuild_endpoint: str = Field("", description="Cloud Build's API; empty: Google's own address")
+    kubernetes_config: str = Field(
+        "",
+        description="kubeconfig file of the kubernetes runtime; empty: the launcher's own pod, else kubectl's default",
+    )
+    kubernetes_context: str = Field("", description="context in it; empty: its current one")
+    kubernetes_namespace: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
+        description="namespace of launched jobs; empty: the account's or the context's",
+    )
+    kubernetes_service_account: str = Field(
+        "", description="account of its pods, which get no token of it; empty: the namespace's default"
+    )
+    kubernetes_node_selector: str = Field(
+        "",
+        pattern=r"^([^=,\s]+=[^=,\s]*(,\s*|$))*$",
+        description="labels of nodes that its pods may run on: label=value,…",
+    )
+    kubernetes_tolerations: str = Field(
+        "",
+        pattern=r"^([^=:,\s]+(=[^=:,\s]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?(,\s*|$))*$",
+        description="taints that its pods tolerate: key=value:Effect,…",
+    )
+    kubernetes_pull: Literal["", "IfNotPresent", "Always", "Never"] = Field(
+        "", description="when a node pulls an agent's image; empty: as its tag has it"
+    )
+    kubernetes_pull_secrets: str = Field("", description="names of registry credentials, separated by commas")
+    kubernetes_priority_class: str = Field("", description="priority class of its pods")
+    kubernetes_runtime_class: str = Field("", description="runtime class of its pods, as gvisor")
+    kubernetes_user: str = Field(
+        "10001:10001",
+        pattern=r"^[1-9][0-9]*(:[1-9][0-9]*)?$",
+        description="user and group number of its containers' processes",
+    )
+    kubernetes_memory: int = Field(
+        0, ge=0, description="bytes for a pod whose stage asks for none; 0: no limit"
+    )
+    kubernetes_cpus: float = Field(
+        0.0, ge=0, description="cores for a pod whose stage asks for none; 0: no limit"
+    )
+    kubernetes_disk: int = Field(0, ge=0, description="bytes of a node's disk for a pod; 0: no limit")
+    kubernetes_keep: int = Field(
+        14 * 24 * 3600,
+        ge=3600,
+        description="seconds that an ended job is kept; a task's record that comes again later launches it again, and "
+        "the gateway turns that one away",
+    )
     gateway_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
