@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.kafka import broker
+from tests.conftest import RunningPostgres
 from tests.e2e.system import System, check_each_thing_once
+from tests.real import require
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
 from turnout.core import messages as m
@@ -74,7 +78,7 @@ def jobs(system: System) -> list[int]:
     """Process ids of jobs that were launched through the gateway and live."""
     found = []
     for mark in (system.wiring.settings.home / "jobs").glob("*.launched"):
-        pid = int(mark.read_text())
+        pid = int(mark.read_text().split()[0])
         if (
             Path(f"/proc/{pid}/cmdline").exists()
             and b"agents.sdk.job" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -132,6 +136,30 @@ def test_with_a_gateway_of_its_own_process_the_whole_pipeline_runs(system: Syste
     check_each_thing_once(system, system.wait_for(ids))
 
 
+@pytest.mark.real
+@pytest.mark.timeout(240)
+def test_on_kafka_and_postgresql_jobs_carry_the_pipeline_and_a_killed_gateway_costs_nothing(
+    tmp_path: Path, postgres: RunningPostgres
+) -> None:
+    require("Apache Kafka", broker.available(), broker.INSTALL)
+    url = postgres.create_database(f"gateway_{uuid.uuid4().hex}")
+    with broker.Broker() as kafka:
+        shared = {"TURNOUT_KAFKA_BOOTSTRAP": kafka.bootstrap, "TURNOUT_DATABASE_URL": url}
+        with System(tmp_path, SETTINGS | shared, ["--separate"]) as system:
+            system.make_repository()
+            system.start()
+            ids = [system.deliver("one"), system.deliver("two")]
+            before = system.running.parts["gateway"]
+            wait_until(lambda: bool(jobs(system)), 60, "a job has been launched")
+            system.kill("gateway")
+            wait_until(partial(another, system, before), 30, "it is started again")
+            ended = system.wait_for(ids)
+            check_each_thing_once(system, ended)
+            workers = {each.worker for run in ended for _, task in run.tasks() for each in task.attempts}
+            assert all("~" in each for each in workers), "each of them came through the gateway"
+            assert len(system.wait_for_messages(2)) == 2
+
+
 def another(system: System, before: int) -> bool:
     """Whether another process serves the gateway now."""
     return system.running.parts.get("gateway") not in (before, None)
@@ -172,7 +200,7 @@ def test_a_duplicate_launch_has_one_effect_and_the_second_job_ends_well(system: 
     assert not runtime.launch(task), "the mark says that it was launched"
     (home / "jobs" / f"{attempt.id}.launched").unlink()
     assert runtime.launch(task)
-    pid = int((home / "jobs" / f"{attempt.id}.launched").read_text())
+    pid = int((home / "jobs" / f"{attempt.id}.launched").read_text().split()[0])
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert "nothing to do" in (home / "jobs" / f"{attempt.id}.log").read_text()
