@@ -202,3 +202,49 @@ def test_a_step_that_deploys_nothing_asks_for_no_environment() -> None:
     assert store.asked == 0
     world.hear(world.finished("test"))
     assert store.asked == 1
+
+
+CHECKED = (LIVE, stage("check", "ship", rollback="ship"))
+
+
+def test_a_rollback_holds_the_environment_and_its_end_wakes_the_next_run(world: World) -> None:
+    world.plan = a_plan(*CHECKED)
+    push(world, "t1", "t2")
+    world.hear(world.finished("ship", trigger="t1"))
+    world.hear(world.finished("check", Outcome.FAILURE, trigger="t1"))
+    assert woken(world) == []
+    assert (holder(world), active(world, "t1", "t2")) == (run_id("t1"), ["t1"])
+    world.hear(world.finished("ship[rollback]", trigger="t1"))
+    assert world.run("t1").reason == "check ended as failure; ship was rolled back"
+    assert woken(world) == [run_id("t2")]
+
+
+def test_a_rollback_is_dispatched_once_whatever_comes_twice(world: World) -> None:
+    world.plan = a_plan(*CHECKED)
+    push(world, "t1")
+    world.hear(world.finished("ship"))
+    failed = world.finished("check", Outcome.FAILURE)
+    for id in ("same", "same", "other"):
+        world.hear(failed, id=id)
+    undone = world.finished("ship[rollback]")
+    asked = [each for each in world.producer.messages(m.TaskRequested) if each.rollback]
+    assert [each.attempt for each in asked] == [undone.attempt]
+    for id in ("undone", "undone", "again"):
+        world.hear(undone, id=id)
+    assert world.run("t1").outcome is Outcome.FAILURE
+    kinds = [each.event.kind for each in world.store.events(run_id("t1"))]
+    assert (kinds.count("rollback_started"), kinds.count("rollback_finished")) == (1, 1)
+
+
+def test_a_rollback_whose_agent_has_died_is_tried_again(world: World) -> None:
+    world.plan = a_plan(*CHECKED)
+    push(world, "t1")
+    world.hear(world.finished("ship"))
+    world.hear(world.finished("check", Outcome.FAILURE))
+    world.clock.forward(901)
+    world.sweeper.sweep()
+    world.hear(world.finished("ship[rollback]"))
+    undone = world.run("t1").stages["ship"].rollback
+    assert undone is not None
+    assert [len(task.attempts) for task in undone.tasks.values()] == [2]
+    assert undone.outcome is Outcome.SUCCESS

@@ -468,7 +468,7 @@ class Orchestrator:
 
 
 def carried_stages(old: Run, mode: str, stage: str = "") -> dict[str, Carried]:
-    """The stages that a rerun takes over instead of running them again."""
+    """The stages that a rerun takes over instead of running them again; what was rolled back is not there any more."""
     match mode:
         case "whole":
             kept = []
@@ -479,7 +479,7 @@ def carried_stages(old: Run, mode: str, stage: str = "") -> dict[str, Carried]:
     return {
         each.name: Carried(outcome=each.outcome or Outcome.SKIPPED, outputs=each.outputs, blocked=False)
         for each in kept
-        if each.status is StageStatus.FINISHED
+        if each.status is StageStatus.FINISHED and not (each.rollback and mode == "failed")
     }
 
 

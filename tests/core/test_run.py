@@ -40,6 +40,8 @@ ALL_EVENTS: dict[str, Callable[[], Any]] = {
     ),
     "stage_started": lambda: e.StageStarted(at=START, stage="a"),
     "stage_finished": lambda: e.StageFinished(at=START, stage="a", outcome=Outcome.SUCCESS),
+    "rollback_started": lambda: e.RollbackStarted(at=START, stage="a", because="b"),
+    "rollback_finished": lambda: e.RollbackFinished(at=START, stage="a", outcome=Outcome.SUCCESS),
     "attempt_launched": lambda: e.AttemptLaunched(
         at=START, stage="a", task="a", attempt="a1", number=1, launch_deadline=START
     ),
@@ -57,7 +59,9 @@ ALL_EVENTS: dict[str, Callable[[], Any]] = {
 }
 MACHINES: dict[str, list[str]] = {
     "run": ["run_released", "cancel_requested", "run_halted", "run_finished"],
-    "stage": [name for name in ALL_EVENTS if name.startswith(("stage_", "approval_", "environment_"))],
+    "stage": [
+        name for name in ALL_EVENTS if name.startswith(("stage_", "approval_", "environment_", "rollback_"))
+    ],
     "task": [
         name
         for name in ALL_EVENTS
@@ -134,6 +138,8 @@ def test_an_event_in_the_table_leads_where_the_table_says(
     machine: str, state: str, event: str, after: str
 ) -> None:
     before = in_state(machine, state)
+    if event == "rollback_finished":
+        before = evolve(before, ALL_EVENTS["rollback_started"]())
     then = evolve(before, fitting(before, event))
     assert state_of(then, machine) == after
     assert then.version == before.version + 1
@@ -204,6 +210,14 @@ def left_out() -> Story:
     return Story.of(a_plan(stage("a", skip="when.branch")))
 
 
+def rolled_back() -> Story:
+    story = Story.of(a_plan(stage("a", agent="deploy"), stage("b", "a", rollback="a")))
+    story.ends("a")
+    story.ends("b", Outcome.FAILURE)
+    story.ends("a[rollback]")
+    return story
+
+
 def waiting_for_an_environment(*, approved: bool, cancelled: bool) -> Story:
     gate = Approval() if approved else None
     plan = a_plan(stage("a", agent="deploy", environment="live", approval=gate))
@@ -228,6 +242,7 @@ STORIES: list[Callable[[], Story]] = [
     lambda: held(m.CancelRun(run="r1", by="ada")),
     lost,
     left_out,
+    rolled_back,
     lambda: waiting_for_an_environment(approved=False, cancelled=False),
     lambda: waiting_for_an_environment(approved=True, cancelled=True),
 ]

@@ -183,3 +183,31 @@ def test_the_link_is_into_the_console_where_there_is_one() -> None:
 
 def test_a_commit_url_that_is_no_web_address_is_no_link() -> None:
     assert look(told(pipeline(), change=CHANGE.with_(url="javascript:alert(1)")).run).url == ""
+
+
+def test_a_stage_that_waits_for_its_environment_says_for_whom() -> None:
+    story = Story.of(a_plan(stage("ship", agent="deploy", environment="live")), taken={"live": "0123456789"})
+    assert of(look(story.run), "ship").note == "waits for environment live: run 01234567 is at it"
+
+
+def test_a_rollback_is_told_with_the_stage_that_it_undoes() -> None:
+    story = Story.of(a_plan(stage("ship", agent="deploy"), stage("check", "ship", rollback="ship")))
+    story.ends("ship")
+    story.ends("check", Outcome.FAILURE)
+    assert of(look(story.run), "ship").note == "is being rolled back: check failed"
+    story.starts("ship[rollback]")
+    story.ends("ship[rollback]")
+    view = look(story.run)
+    assert of(view, "ship").note == "rolled back: check failed"
+    assert view.reason == "check ended as failure; ship was rolled back"
+
+
+def test_a_rollback_that_failed_is_a_trouble_that_stands() -> None:
+    story = Story.of(a_plan(stage("ship", agent="deploy"), stage("check", "ship", rollback="ship")))
+    story.ends("ship")
+    story.ends("check", Outcome.FAILURE)
+    story.ends("ship[rollback]", Outcome.FAILURE, reason="no revision to go back to")
+    view = look(story.run)
+    assert of(view, "ship").note == "rollback failed: no revision to go back to"
+    assert {each.task for each in view.standing} == {"check", "ship[rollback]"}
+    assert view.reason.endswith("the rollback of ship failed: no revision to go back to")

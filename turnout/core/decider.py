@@ -17,11 +17,18 @@ from pydantic import Field
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.change import Change
-from turnout.core.environments import in_the_way
+from turnout.core.environments import busy, in_the_way
 from turnout.core.ids import attempt_id
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan
-from turnout.core.policy import may_approve, outcome_of_run, outcome_of_stage, retry_after
+from turnout.core.policy import (
+    may_approve,
+    outcome_of_run,
+    outcome_of_stage,
+    retry_after,
+    time_to_end,
+    worst_of,
+)
 from turnout.core.result import Result
 from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatus, evolve
 
@@ -56,6 +63,7 @@ class Tick(Value):
 
 
 DEAF_AT_MOST = 10
+_FAILED = (Outcome.FAILURE, Outcome.ERROR, Outcome.TIMED_OUT)
 
 
 class Forged(Value):
@@ -117,7 +125,7 @@ def due_at(run: Run) -> datetime | None:
         times.append(stage.expires_at if stage.status is StageStatus.WAITING else None)
         last = task.current
         if task.status is TaskStatus.RETRYING:
-            times.append(task.due_at if room else None)
+            times.append(task.due_at if room or task.id not in stage.tasks else None)
         elif task.active and last is not None:
             times.append(last.give_up_at)
             times.append(last.launch_deadline if task.status is TaskStatus.LAUNCHED else last.deadline)
@@ -269,7 +277,8 @@ def _started(d: _Decision, message: m.TaskStarted) -> None:
 def _start_attempt(d: _Decision, task: Task, attempt: str, worker: str, sandbox: str) -> None:
     stage = d.run.stage_of(task.id)
     assert stage is not None
-    limit = d.run.planned(stage).timeout + d.run.timing.timeout_grace
+    planned = d.run.planned(stage)
+    limit = planned.timeout + time_to_end(planned.agent, d.run.timing.timeout_grace)
     d.emit(
         e.AttemptStarted(
             at=d.now,
@@ -367,9 +376,15 @@ def _advance(d: _Decision) -> None:
         for name in tuple(d.run.stages):
             _settle_tasks(d, name)
             _advance_stage(d, name)
-        if all(stage.status is StageStatus.FINISHED for stage in d.run.stages.values()):
+            _advance_rollback(d, name)
+        if all(_over(stage) for stage in d.run.stages.values()):
             outcome, reason = outcome_of_run(d.run)
             d.emit(e.RunFinished(at=d.now, outcome=outcome, reason=reason))
+
+
+def _over(stage: Stage) -> bool:
+    undone = stage.rollback is None or stage.rollback.outcome is not None
+    return stage.status is StageStatus.FINISHED and undone
 
 
 def _stopping(run: Run) -> str:
@@ -383,7 +398,7 @@ def _settle_tasks(d: _Decision, name: str) -> None:
     for task_id in tuple(d.run.stages[name].tasks):
         task = d.run.stages[name].tasks[task_id]
         if task.status is TaskStatus.SETTLING:
-            _settle(d, name, task)
+            _settle(d, name, task, stopping=_stage_stops(d, name))
         elif _may_launch(d, name, task) and not _stage_stops(d, name):
             _launch(d, name, task)
 
@@ -402,11 +417,12 @@ def _has_room(run: Run) -> bool:
     return limit == 0 or sum(task.active for _, task in run.tasks()) < limit
 
 
-def _settle(d: _Decision, name: str, task: Task) -> None:
+def _settle(d: _Decision, name: str, task: Task, *, stopping: str) -> None:
+    """``stopping``: why it is not tried again, empty: nothing keeps it from that."""
     last = task.current
     assert last is not None
     assert last.result is not None
-    result, stopping = last.result, _stage_stops(d, name)
+    result = last.result
     retry = None if stopping or last.cancel_reason else retry_after(d.run, d.run.planned(name), task, result)
     if retry is None:
         d.emit(
@@ -529,6 +545,45 @@ def _close_stage(d: _Decision, name: str) -> None:
     if failed and not _stopping(d.run) and d.run.plan is not None and d.run.plan.fail_fast:
         why = f"{name} ended as {outcome.value}" + (f": {reason}" if reason else "")
         d.emit(e.RunHalted(at=d.now, stage=name, outcome=outcome, reason=why))
+    if outcome in _FAILED and not allowed:
+        _begin_rollback(d, name, f"{name} ended as {outcome.value}")
+
+
+def _begin_rollback(d: _Decision, because: str, reason: str) -> None:
+    """What the stage wants undone when it has failed: only a deploy that this run has done, and once."""
+    planned = d.run.planned(because)
+    deployed = d.run.stages.get(planned.rollback)
+    if deployed is None or deployed.name == because:  # its agent undoes its own deployment
+        return
+    if (
+        deployed.started_at is None
+        or deployed.outcome is not Outcome.SUCCESS
+        or deployed.rollback is not None
+    ):
+        return
+    d.emit(e.RollbackStarted(at=d.now, stage=deployed.name, because=because, reason=reason))
+
+
+def _advance_rollback(d: _Decision, name: str) -> None:
+    """It goes on whatever becomes of the run, also when that is cancelled: half a rollback helps nobody."""
+    rollback = d.run.stages[name].rollback
+    if rollback is None or rollback.outcome is not None:
+        return
+    for id in rollback.tasks:
+        task = d.run.stages[name].all_tasks[id]
+        due = task.status is TaskStatus.PENDING or (task.due_at is not None and task.due_at <= d.now)
+        if task.status is TaskStatus.SETTLING:
+            _settle(d, name, task, stopping="")
+        elif (
+            task.status in (TaskStatus.PENDING, TaskStatus.RETRYING)
+            and due
+            and not busy(d.run, d.run.planned(name).environment, but=name)
+        ):
+            _launch(d, name, task)
+    undone = d.run.stages[name].rollback
+    if undone is not None and all(task.status is TaskStatus.FINISHED for task in undone.tasks.values()):
+        outcome, reason = worst_of(undone.tasks.values())
+        d.emit(e.RollbackFinished(at=d.now, stage=name, outcome=outcome, reason=reason))
 
 
 def _stop_tasks(d: _Decision, name: str, reason: str) -> None:
@@ -543,6 +598,8 @@ def _stop_tasks(d: _Decision, name: str, reason: str) -> None:
                     task=task.id,
                     attempt=last.id,
                     reason=reason,
-                    give_up_at=d.after(d.run.timing.cancel_grace),
+                    give_up_at=d.after(
+                        time_to_end(d.run.planned(name).agent, d.run.timing.cancel_grace)
+                    ),
                 )
             )

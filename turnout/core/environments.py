@@ -123,14 +123,16 @@ def in_the_way(run: Run, stage: str, taken: Mapping[str, str]) -> tuple[str, str
     return (planned.environment, "") if busy(run, planned.environment) else None
 
 
-def busy(run: Run, environment: str) -> bool:
-    """Whether a deploy of this run is at work on it."""
-    return any(
-        stage.status is StageStatus.RUNNING
-        and run.planned(stage.name).environment == environment
-        and holds(run.planned(stage.name))
-        for stage in run.stages.values()
-    )
+def busy(run: Run, environment: str, *, but: str = "") -> bool:
+    """Whether a deploy of this run, or a rollback of one, is at work on it. ``but``: a stage that does not count."""
+    for stage in run.stages.values():
+        planned = run.planned(stage.name)
+        if stage.name == but or planned.environment != environment or not holds(planned):
+            continue
+        undone = stage.rollback.tasks.values() if stage.rollback else ()
+        if stage.status is StageStatus.RUNNING or any(task.active for task in undone):
+            return True
+    return False
 
 
 def _under_way(run: Run, bundle: Bundle) -> bool:
@@ -142,7 +144,8 @@ def _under_way(run: Run, bundle: Bundle) -> bool:
 
 
 def _ended(stage: Stage) -> bool:
-    return stage.status is StageStatus.FINISHED
+    undone = stage.rollback is None or stage.rollback.outcome is not None
+    return stage.status is StageStatus.FINISHED and undone
 
 
 def _bundles(plan: Plan) -> Sequence[Bundle]:

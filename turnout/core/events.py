@@ -194,6 +194,24 @@ class StageFinished(Occurred):
     reason: str = ""
 
 
+class RollbackStarted(Occurred):
+    """What ``stage`` deployed in this run is undone. ``because``: the stage that failed for good and asks for it."""
+
+    kind: Literal["rollback_started"] = "rollback_started"
+    stage: str
+    because: str
+    reason: str = ""
+
+
+class RollbackFinished(Occurred):
+    """``outcome``: anything but success leaves the environment as nobody knows how."""
+
+    kind: Literal["rollback_finished"] = "rollback_finished"
+    stage: str
+    outcome: Outcome
+    reason: str = ""
+
+
 class RunHalted(Occurred):
     """A stage failed for good: nothing new starts, and what runs beside it is cancelled."""
 
@@ -244,6 +262,8 @@ Event = Annotated[
     | RetryScheduled
     | TaskFinished
     | StageFinished
+    | RollbackStarted
+    | RollbackFinished
     | RunHalted
     | CancelRequested
     | MessageIgnored

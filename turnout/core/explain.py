@@ -10,6 +10,7 @@ from typing import assert_never
 from turnout.core import events as e
 from turnout.core.model import Outcome
 from turnout.core.plan import PlannedStage
+from turnout.core.run import rollback_task
 
 
 def explain(history: Sequence[e.Event], stage: str = "") -> tuple[str, ...]:
@@ -24,6 +25,7 @@ def explain(history: Sequence[e.Event], stage: str = "") -> tuple[str, ...]:
     if stage and stage not in stages:
         raise KeyError(stage)
     of_task = {task.id: name for name, each in stages.items() for task in each.tasks}
+    of_task |= {rollback_task(task): name for task, name in of_task.items()}
     of_attempt: dict[str, str] = {}
     lines = list(_creation(created)) if not stage else list(_expectation(stages[stage]))
     for before, event in pairwise(history):
@@ -64,6 +66,10 @@ def _expectation(planned: PlannedStage) -> Iterable[str]:
             f", then {retries.factor:g} times as long each" if retries.max > 1 and retries.backoff else ""
         )
         yield f"It may be retried {times} on {on}, {wait}{longer}."
+    if planned.rollback == planned.name:
+        yield "Its agent takes back a rollout that fails."
+    elif planned.rollback:
+        yield f"When it has failed for good, what {planned.rollback} deployed is rolled back."
     if planned.allow_failure:
         yield "It may fail without harm to the run."
     for note in planned.notes:
@@ -78,6 +84,8 @@ def _concerns(event: e.Event, stage: str, of_task: dict[str, str], of_attempt: d
         named = re.search(rf"(?<![\w-]){re.escape(stage)}(?![\w-])", event.reason) is not None
         return of_attempt.get(event.attempt) == stage if event.attempt else named
     if isinstance(event, e.RunHalted):
+        return True
+    if isinstance(event, e.RollbackStarted) and event.because == stage:
         return True
     about = getattr(event, "stage", "") or of_task.get(getattr(event, "task", ""), "")
     return about in ("", stage)
@@ -128,6 +136,12 @@ def _sentence(event: e.Event) -> str:
         case e.StageFinished():
             allowed = "; the pipeline file allows that" if event.allowed else ""
             return f"{event.stage} ended as {event.outcome.value}{_because(event.reason)}{allowed}."
+        case e.RollbackStarted():
+            return f"What {event.stage} deployed is rolled back{_because(event.reason)}."
+        case e.RollbackFinished():
+            if event.outcome is Outcome.SUCCESS:
+                return f"{event.stage} was rolled back."
+            return f"The rollback of {event.stage} ended as {event.outcome.value}{_because(event.reason)}."
         case e.RunHalted():
             return f"The run was halted{_because(event.reason)}."
         case e.CancelRequested():

@@ -174,7 +174,8 @@ class TaskRequested(Message):
     in the attempt before this one, ``previous_tests``: its counts, without the cases. ``timeout`` and ``heartbeat``
     (how often one is expected) in seconds.
     ``secrets`` are names; their values never travel over the bus. ``baseline``: what findings are compared with, None:
-    with nothing. ``attested``: what its environment asks of an image, None: nothing.
+    with nothing. ``rollback``: undo what this stage deployed in this run; what it gave is in ``upstream`` under its own
+    name. ``attested``: what its environment asks of an image, None: nothing.
     """
 
     type: ClassVar[str] = "turnout.task.requested"
@@ -202,6 +203,7 @@ class TaskRequested(Message):
     network: bool = False
     trusted: bool = True
     baseline: Baseline | None = None
+    rollback: bool = False
     attested: Attested | None = None
 
 
@@ -232,6 +234,7 @@ class ReportRequested(Message):
     """Something happened that people may want to hear of; the reporter reads the run from the store.
 
     ``fact`` is unique within the run: ``started``, ``running:<stage>``, ``stage:<stage>`` (a stage ended),
+    ``rollback:<stage>``, ``rolled_back:<stage>`` (what it deployed is being undone, or was),
     ``attempt:<id>`` (an attempt failed and will be tried again), ``approval:<stage>`` (a stage waits for people),
     ``finished``.
     ``version`` is the run's version that holds the fact.

@@ -13,7 +13,7 @@ from turnout.core.ids import message_id
 from turnout.core.model import ChangeKind
 from turnout.core.plan import PlannedStage
 from turnout.core.result import FailedCase, Tests
-from turnout.core.run import Attempt, Run, Task
+from turnout.core.run import Attempt, Run, Stage, Task, rollback_task
 from turnout.core.topics import AGENT_REPORT, agent_topic
 
 SOURCE = "/turnout/orchestrator"
@@ -53,7 +53,7 @@ def fact(run: Run, event: e.Event) -> str:
         case e.RunCreated():
             return "started"
         case e.RetryScheduled():
-            attempts = run.stages[run.stage_of(event.task) or ""].tasks[event.task].attempts
+            attempts = run.stages[run.stage_of(event.task) or ""].all_tasks[event.task].attempts
             return f"attempt:{attempts[event.number - 2].id}"
         case e.ApprovalRequested():
             return f"approval:{event.stage}"
@@ -61,6 +61,10 @@ def fact(run: Run, event: e.Event) -> str:
             return f"running:{event.stage}"
         case e.StageFinished() | e.StageRejected():
             return f"stage:{event.stage}"
+        case e.RollbackStarted():
+            return f"rollback:{event.stage}"
+        case e.RollbackFinished():
+            return f"rolled_back:{event.stage}"
         case e.RunFinished():
             return FINISHED
         case _:
@@ -116,7 +120,11 @@ def _cancel(run: Run, attempt: str, reason: str) -> Outgoing:
 
 def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, token: str) -> m.TaskRequested:
     change = run.change
-    cell = next(each.cell for each in planned.tasks if each.id == task.id)
+    undone = next((each for each in planned.tasks if rollback_task(each.id) == task.id), None)
+    cell = (undone or next(each for each in planned.tasks if each.id == task.id)).cell
+    needed = upstream(run, planned)
+    if undone is not None:
+        needed = {**needed, planned.name: _deployed(run.stages[planned.name], undone.id)}
     before = _tests_before(task, attempt)
     return m.TaskRequested(
         run=run.id,
@@ -140,7 +148,8 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         env=planned.env,
         secrets=planned.secrets,
         environment=planned.environment,
-        upstream=upstream(run, planned),
+        upstream=needed,
+        rollback=undone is not None,
         previous_failed=_previous_failed(before) if before else (),
         previous_tests=before.with_(failed_cases=()) if before else None,
         timeout=planned.timeout,
@@ -152,6 +161,12 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
         baseline=_baseline(run, task.id) if planned.agent in COMPARING_AGENTS else None,
         attested=Attested(required=planned.attested) if planned.attested else None,
     )
+
+
+def _deployed(stage: Stage, task: str) -> dict[str, str]:
+    """What the task gave when it deployed."""
+    last = stage.tasks[task].current
+    return last.result.outputs if last is not None and last.result is not None else {}
 
 
 def _baseline(run: Run, task: str) -> m.Baseline | None:

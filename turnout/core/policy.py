@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -20,6 +20,9 @@ from turnout.core.run import Run, RunStatus, Stage, Task
 MAX_BACKOFF = 6 * 3600.0
 LOST_BACKOFF = 5.0
 """Seconds before the second retry of a lost attempt; the first is immediate."""
+
+UNDOING = {"deploy": 120.0}
+"""Seconds, by agent."""
 
 _PASS = re.compile(r"v1\.([1-9][0-9]{0,11})\.[0-9a-f]{64}", re.ASCII)
 _WORST_FIRST = (Outcome.ERROR, Outcome.TIMED_OUT, Outcome.FAILURE, Outcome.CANCELLED)
@@ -54,15 +57,41 @@ def retry_after(run: Run, stage: PlannedStage, task: Task, result: Result) -> Re
 
 def outcome_of_stage(stage: Stage) -> tuple[Outcome, str]:
     """The worst of its tasks, with that task's reason."""
+    return worst_of(stage.tasks.values())
+
+
+def time_to_end(agent: str, seconds: float) -> float:
+    """How long an attempt may take to end that was told to, or has run out of time: ``seconds``, or as long as its
+    agent needs to undo what it is in the midst of. Its lease goes on: an agent that has died is not waited for."""
+    return max(seconds, UNDOING.get(agent, 0.0))
+
+
+def worst_of(tasks: Collection[Task]) -> tuple[Outcome, str]:
     for outcome in _WORST_FIRST:
-        for task in stage.tasks.values():
+        for task in tasks:
             if task.outcome is outcome:
                 return outcome, task.reason
     return Outcome.SUCCESS, ""
 
 
 def outcome_of_run(run: Run) -> tuple[Outcome, str]:
-    """What all stages together come to; call it when all have finished."""
+    """What all stages together come to; call it when all have finished. The reason tells of rollbacks too."""
+    outcome, reason = _outcome_of_stages(run)
+    return outcome, "; ".join(filter(None, (reason, *_rolled_back(run))))
+
+
+def _rolled_back(run: Run) -> Iterator[str]:
+    for stage in run.stages.values():
+        if stage.rollback is None or stage.rollback.outcome is None:
+            continue
+        if stage.rollback.outcome is Outcome.SUCCESS:
+            yield f"{stage.name} was rolled back"
+        else:
+            why = f": {stage.rollback.reason}" if stage.rollback.reason else ""
+            yield f"the rollback of {stage.name} failed{why}"
+
+
+def _outcome_of_stages(run: Run) -> tuple[Outcome, str]:
     if run.status is RunStatus.CANCELLING:
         by = f"cancelled by {run.cancelled_by}" if run.cancelled_by else "cancelled"
         return Outcome.CANCELLED, run.reason or by

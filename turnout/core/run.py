@@ -68,7 +68,7 @@ STAGE_TRANSITIONS: dict[StageStatus, dict[type[Value], StageStatus]] = {
         e.StageSkipped: S.FINISHED,
     },
     S.RUNNING: {e.StageFinished: S.FINISHED},
-    S.FINISHED: {},
+    S.FINISHED: {e.RollbackStarted: S.FINISHED, e.RollbackFinished: S.FINISHED},
 }
 TASK_TRANSITIONS: dict[TaskStatus, dict[type[Value], TaskStatus]] = {
     T.PENDING: {e.AttemptLaunched: T.LAUNCHED, e.TaskFinished: T.FINISHED},
@@ -78,9 +78,10 @@ TASK_TRANSITIONS: dict[TaskStatus, dict[type[Value], TaskStatus]] = {
     T.RETRYING: {e.AttemptLaunched: T.LAUNCHED, e.TaskFinished: T.FINISHED},
     T.FINISHED: {},
 }
-"""State, then event, then the state after it. Three refinements that a table can't say: an incomplete
+"""State, then event, then the state after it. Four refinements that a table can't say: an incomplete
 `StageApproved` leaves the stage waiting; an event about an attempt must name the task's current one; a run is
-created queued where it is held by another, and running where not."""
+created queued where it is held by another, and running where not; a stage is rolled back once, and its rollback's tasks
+come and go as its own did."""
 
 TRANSITIONS: dict[str, dict[Any, dict[type[Value], Any]]] = {
     "run": RUN_TRANSITIONS,
@@ -134,6 +135,25 @@ class ApprovalGiven(Value):
     comment: str = ""
 
 
+class Rollback(Value):
+    """What a stage deployed is being undone, or was. ``because``: the stage that failed. ``outcome``: None: not over.
+
+    ``tasks``: one for each task of the stage, called as `rollback_task` says.
+    """
+
+    because: str
+    tasks: dict[str, Task]
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+
+
+def rollback_task(task: str) -> str:
+    """The id of the task that undoes this one; no cell of a matrix is called so."""
+    return f"{task}[rollback]"
+
+
 class Stage(Value):
     """``blocks``: the stages that need this one must not start, since it did not end well enough.
 
@@ -156,6 +176,12 @@ class Stage(Value):
     outputs: dict[str, str] = Field(default_factory=dict)
     awaits: str = ""
     held_by: str = ""
+    rollback: Rollback | None = None
+
+    @property
+    def all_tasks(self) -> dict[str, Task]:
+        """Its own, and those of its rollback."""
+        return {**self.tasks, **self.rollback.tasks} if self.rollback else self.tasks
 
     @property
     def attempts(self) -> int:
@@ -199,13 +225,14 @@ class Run(Value):
         return self.plan.stage(stage)
 
     def tasks(self) -> Iterator[tuple[Stage, Task]]:
+        """All tasks, those of rollbacks too."""
         for stage in self.stages.values():
-            for task in stage.tasks.values():
+            for task in stage.all_tasks.values():
                 yield stage, task
 
     def stage_of(self, task: str) -> str | None:
         """The name of the stage that has this task."""
-        return next((stage.name for stage in self.stages.values() if task in stage.tasks), None)
+        return next((stage.name for stage in self.stages.values() if task in stage.all_tasks), None)
 
     def attempt(self, attempt: str) -> tuple[Stage, Task, Attempt] | None:
         for stage, task in self.tasks():
@@ -272,6 +299,8 @@ def _apply(run: Run, event: e.Event) -> Run:
             | e.EnvironmentAwaited()
             | e.StageStarted()
             | e.StageFinished()
+            | e.RollbackStarted()
+            | e.RollbackFinished()
         ):
             return _on_stage(run, event.stage, lambda stage: _evolve_stage(stage, event))
         case (
@@ -337,6 +366,8 @@ _StageEvent = (
     | e.EnvironmentAwaited
     | e.StageStarted
     | e.StageFinished
+    | e.RollbackStarted
+    | e.RollbackFinished
 )
 _TaskEvent = (
     e.AttemptLaunched
@@ -373,6 +404,17 @@ def _evolve_stage(stage: Stage, event: _StageEvent) -> Stage:
             return _ended(stage, event.at, event.outcome, event.reason, blocks=not good).with_(
                 allowed=event.allowed, outputs=_outputs(stage)
             )
+        case e.RollbackStarted():
+            if stage.rollback is not None:
+                raise IllegalTransition(f"stage {stage.name} was rolled back before")
+            tasks = {id: Task(id=id) for id in map(rollback_task, stage.tasks)}
+            undone = Rollback(because=event.because, tasks=tasks, started_at=event.at)
+            return stage.with_(rollback=undone)
+        case e.RollbackFinished():
+            if stage.rollback is None or stage.rollback.outcome is not None:
+                raise IllegalTransition(f"stage {stage.name} is not being rolled back")
+            ended = stage.rollback.with_(outcome=event.outcome, reason=event.reason, finished_at=event.at)
+            return stage.with_(rollback=ended)
         case _:
             assert_never(event)
 
@@ -469,9 +511,15 @@ def _on_task(run: Run, task: str, change: Callable[[Task], Task]) -> Run:
     name = run.stage_of(task)
     if name is None:
         raise IllegalTransition(f"run {run.id} has no task {task!r}")
-    return _on_stage(
-        run, name, lambda stage: stage.with_(tasks={**stage.tasks, task: change(stage.tasks[task])})
-    )
+    return _on_stage(run, name, lambda stage: _changed(stage, task, change))
+
+
+def _changed(stage: Stage, task: str, change: Callable[[Task], Task]) -> Stage:
+    if task in stage.tasks:
+        return stage.with_(tasks={**stage.tasks, task: change(stage.tasks[task])})
+    assert stage.rollback is not None
+    tasks = {**stage.rollback.tasks, task: change(stage.rollback.tasks[task])}
+    return stage.with_(rollback=stage.rollback.with_(tasks=tasks))
 
 
 def _on_attempt(task: Task, attempt: str, **changes: Any) -> Task:

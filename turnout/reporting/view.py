@@ -11,7 +11,7 @@ from typing import assert_never
 
 from turnout.core.model import ChangeKind, Outcome
 from turnout.core.plan import ConfigProblem
-from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatus
+from turnout.core.run import Rollback, Run, RunStatus, Stage, StageStatus, Task, TaskStatus
 from turnout.reporting.policy import BAD, recovered, waiting
 from turnout.reporting.trouble import Trouble, troubles
 from turnout.reporting.wording import OUTCOMES, clean, counted, first_line
@@ -248,6 +248,8 @@ def _note(stage: Stage) -> str:
     if not any(task.attempts for task in stage.tasks.values()):
         skipped = "skipped: " if stage.outcome is Outcome.SKIPPED and stage.reason else ""
         return first_line(skipped + stage.reason)
+    if stage.rollback is not None:
+        return _undone(stage.rollback)
     if len(stage.tasks) > 1:
         return _cells(stage)
     task = next(iter(stage.tasks.values()))
@@ -255,6 +257,14 @@ def _note(stage: Stage) -> str:
     if _again(task):
         return f"trying again after: {said}" if said else "trying again"
     return said or first_line(stage.reason)
+
+
+def _undone(rollback: Rollback) -> str:
+    if rollback.outcome is None:
+        return first_line(f"is being rolled back: {rollback.because} failed")
+    if rollback.outcome is Outcome.SUCCESS:
+        return first_line(f"rolled back: {rollback.because} failed")
+    return first_line(f"rollback failed: {rollback.reason}" if rollback.reason else "rollback failed")
 
 
 def _again(task: Task) -> bool:
