@@ -11,13 +11,19 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
 from agents.sdk.terminal import plain
 
 MASK = b"***"
 SHORTEST = 4  # characters
+_NO_SECRET = re.compile(
+    r"(?:- )?(?:apiVersion|kind|preferences|current-context|clusters|contexts|users|cluster|context|user|name|namespace"
+    r"|server|tls-server-name|insecure-skip-tls-verify):[^{]*"
+)
+"""Lines of a kubeconfig that keep nothing from anybody."""
 _WRAPS = (57, 48)  # bytes that make one line of base64: 76 characters in MIME and base64(1), 64 in PEM
 
 
@@ -44,7 +50,14 @@ def _raw(text: str) -> bytes:
 
 
 def _lines(secret: str) -> list[str]:
-    return [line.strip() for line in secret.splitlines()] if len(secret.splitlines()) > 1 else []
+    lines = [line.strip() for line in secret.splitlines()]
+    known = frozenset(lines)
+    return [line for line in lines if not _is_public(line, known)] if len(lines) > 1 else []
+
+
+def _is_public(line: str, lines: Collection[str]) -> bool:
+    """Of a kubeconfig, half is in every log of a deploy, and keeps nothing from anybody."""
+    return "kind: Config" in lines and "clusters:" in lines and bool(_NO_SECRET.fullmatch(line))
 
 
 def _base64(raw: bytes) -> set[bytes]:
@@ -68,17 +81,25 @@ def _hexadecimal(raw: bytes) -> set[bytes]:
             if at == 0 or len(part) >= SHORTEST:
                 twos = [first + second for first, second in zip(part[::2], [*part[1::2], ""], strict=False)]
                 found |= {"".join(part), " ".join(part), " ".join(twos)}
-    beside = {  # the text beside a dump
-        bytes(byte if 32 <= byte < 127 else ord(".") for byte in raw[at : at + 16])
-        for at in range(0, len(raw), 16)
-        if len(raw) - at >= 8
-    }
     base32 = base64.b32encode(raw).rstrip(b"=")
     return (
         {each.encode() for each in found | {each.upper() for each in found}}
         | {base32, base32.lower()}
-        | beside
+        | _beside_a_dump(raw)
     )
+
+
+def _beside_a_dump(raw: bytes) -> set[bytes]:
+    """Sixteen bytes a line, as text."""
+    lines = [each.decode("utf-8", "replace").strip() for each in raw.split(b"\n")]
+    known = frozenset(lines)
+    secret = [not _is_public(line, known) for line in lines]
+    begins = [0, *(at + 1 for at, byte in enumerate(raw) if byte == ord("\n"))]
+    return {
+        bytes(byte if 32 <= byte < 127 else ord(".") for byte in raw[at : at + 16])
+        for at in range(0, len(raw), 16)
+        if len(raw) - at >= 8 and any(secret[bisect_right(begins, at) - 1 : bisect_right(begins, at + 15)])
+    }
 
 
 def _marked_up(text: str) -> set[bytes]:

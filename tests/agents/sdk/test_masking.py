@@ -196,3 +196,18 @@ def test_whether_something_hides_a_secret_is_known() -> None:
     assert masker.hides(b"\x00\x01hunter2hunter2\x00")
     assert masker.hides(base64.b64encode(b"hunter2hunter2"))
     assert not masker.hides(b"hunter")
+
+
+def test_of_a_kubeconfig_only_what_is_secret_is_masked_line_by_line() -> None:
+    config = (
+        "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    server: https://cluster.example.org:6443\n"
+        "  name: production\nusers:\n- name: deployer\n  user:\n    token: eyJhbGciOiJSUzI1NiJ9.payload\n"
+        "contexts:\n- context:\n    namespace: shop-production\n"
+    )
+    masker = Masker({"KUBECONFIG": config})
+    said = masker.text(
+        "apiVersion: v1\nkind: ConfigMap\nto https://cluster.example.org:6443 in shop-production\n"
+        "token: eyJhbGciOiJSUzI1NiJ9.payload\n"
+    )
+    assert "kind: ConfigMap\nto https://cluster.example.org:6443 in shop-production\n" in said
+    assert "eyJhbGci" not in said
