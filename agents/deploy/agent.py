@@ -24,6 +24,10 @@ from turnout.core.result import Result
 
 UNDO = 90.0  # seconds that going back gets after a cancel; it is not waited for a rollout then
 
+SHORTEST = (
+    8  # characters of a Secret's value that is masked in the whole log; in diff and manifests all of them are
+)
+
 
 def run(task: TaskRequested, workspace: Workspace) -> Result:
     """Raises: AgentError where it could not be done; TransientError where the cluster cannot be reached."""
@@ -43,7 +47,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
         if isinstance(asked, HelmOptions)
         else KubectlEngine(cluster, task, asked, workspace.path, image, options.timeout)
     )
-    if getattr(task, "rollback", False):  # asked for by a rollback task
+    if task.rollback:
         return _take_back(task, cluster, engine)
     deploy = Deploy(engine, cluster.namespace, engine.stand(), image[0] if image else None, task.environment)
     try:
@@ -69,8 +73,7 @@ def _deploy(task: TaskRequested, options: DeployOptions, cluster: Cluster, deplo
     workspace, engine = cluster.workspace, deploy.engine
     rendered = engine.render()
     _check_images(task, workspace, deploy.image, rendered, helm=engine.name == "helm")
-    for value in objects.secret_values(rendered.everything):
-        workspace.hide(value)
+    _hide_secrets(workspace, deploy, rendered)
     changed = ""
     if options.diff or options.dry_run:
         changed = diff.show(cluster, rendered.file, engine.manager, force=engine.force)
@@ -121,6 +124,14 @@ def _deploy(task: TaskRequested, options: DeployOptions, cluster: Cluster, deplo
     return deploy.done(revision, changes, checked or "")
 
 
+def _hide_secrets(workspace: Workspace, deploy: Deploy, rendered: Rendered) -> None:
+    """What the manifests' Secrets hold, but for what is a word or a name of everybody's."""
+    known = " ".join((deploy.engine.release, deploy.namespace, *objects.images(rendered.everything)))
+    for value in objects.secret_values(rendered.everything):
+        if len(value) >= SHORTEST and value not in known:
+            workspace.hide(value)
+
+
 def _back(engine: Engine, wait: float) -> PutBack:
     try:
         return engine.put_back(wait)
@@ -140,7 +151,7 @@ def _check_images(
         )
         check_used(image, used, f"{where}; or say with.image: false")
         workspace.log(f"image: {image}")
-    if getattr(task, "attested", None) is None:
+    if task.attested is None:
         return
     for each in used:
         for line in attested.require(task, parts(each)[2] or each):
