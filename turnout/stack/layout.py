@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
+from turnout.core.topics import AGENT_KINDS, AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 
 FUNCTIONS = ("webhook", "orchestrator", "launcher", "reporter", "sweeper", "gateway")
-RESIDENT = ("lint", "test", "security", "script")
+RESIDENT = AGENT_KINDS
 """The agent kinds that the local stack keeps resident."""
 
 SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
