@@ -1,7 +1,7 @@
 """Google Cloud Build: the image is built and pushed there, by an account of its own.
 
-Who asks for it are credentials among the stage's secrets, or, where whoever runs the agents has said so, the identity of
-the machine that the agent runs on. Neither reaches the build: what it may do is its own account's.
+Who asks for it are credentials among the stage's secrets, or, where whoever runs the agents has said so, the identity
+of the machine that the agent runs on. Neither reaches the build: what it may do is its own account's.
 Source: Cloud Build API v1; "Build configuration file schema".
 """
 
@@ -19,9 +19,8 @@ from agents.build.naming import DIGEST
 from agents.sdk import operator_google as operator
 from agents.sdk.operator_google import google_settings
 from agents.sdk.workspace import AgentError, Workspace
-from turnout.core.errors import TransientError
-from turnout.runtimes.cloudbuild import escaped, machine, tag
-from turnout.runtimes.google_builds import ACCOUNT, LONGEST, PARENT, POOL, Builds, why
+from turnout.core.errors import PermanentError, TransientError
+from turnout.runtimes.google_builds import ACCOUNT, LONGEST, PARENT, POOL, Builds, escaped, machine, tag, why
 from turnout.runtimes.google_calls import client_options, credentials_for
 from turnout.runtimes.reserved import NotMade
 
@@ -36,7 +35,6 @@ QUEUE = 900.0  # seconds that a build may wait for a machine
 UNDO = 60.0  # seconds
 PATIENCE = 300.0  # seconds in which nothing is heard of a build, before it is given up
 LOOKS = 5  # for a build whose making was not answered
-_KINDS = ("service_account", "external_account", "impersonated_service_account")
 
 pause = time.sleep
 """Between two looks; tests have no patience."""
@@ -82,7 +80,7 @@ def build(workspace: Workspace, asked: Asked) -> Built:
     finally:
         try:
             store.remove(source)
-        except (TransientError, AgentError):
+        except (TransientError, PermanentError):
             workspace.log(f"{source.name} is left in the bucket {source.bucket}")
     return Built(digest=_digest(found, asked), tools={"cloudbuild": found.name})
 
@@ -99,10 +97,12 @@ def _run(workspace: Workspace, asked: Asked, builds: Builds, store: Store, wante
         return _awaited(builds, name, log)
 
     def undo() -> str:
-        name = made[0] if made else getattr(builds.tagged(tag(asked.task.attempt)), "name", "")
-        if name:
-            builds.cancel(name)
-        return f"{name} was cancelled" if name else "no build had been made"
+        if not made and (found := builds.tagged(tag(asked.task.attempt))):
+            made.append(found.name)
+        if not made:
+            return "no build had been made"
+        builds.cancel(made[0])
+        return f"{made[0]} was cancelled"
 
     return _judged(workspace.undoable(work, undo, UNDO))
 
@@ -253,23 +253,31 @@ def _credentials(workspace: Workspace, asked: Asked, settings: dict[str, str]) -
         if CREDENTIALS in asked.task.secrets:
             raise AgentError(f"the secret {CREDENTIALS} is empty", "bind it to a service account's key")
         return None, project
-    from google.auth import load_credentials_from_dict
+    from google.auth import identity_pool
     from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import service_account
 
     try:
         content = json.loads(given)
         kind = content.get("type") if isinstance(content, dict) else None
-        if kind not in _KINDS or "executable" in content.get("credential_source", {}):
-            raise ValueError(f"its type is {ascii(kind)[:60]}, expected one of {', '.join(_KINDS)}")
-        if key := content.get("private_key"):
+        if key := content.get("private_key") if kind else "":
             workspace.hide(key)
-        loaded, _ = load_credentials_from_dict(content, scopes=[SCOPE])
-    except (ValueError, AttributeError, TypeError, GoogleAuthError) as error:
+        match kind:
+            case "service_account":
+                keys: Any = service_account.Credentials
+                return keys.from_service_account_info(content, scopes=[SCOPE]), project
+            case "external_account" if "executable" not in content["credential_source"]:
+                pools: Any = identity_pool.Credentials
+                return pools.from_info(content, scopes=[SCOPE]), project
+            case _:
+                raise ValueError(
+                    f"its type is {ascii(kind)[:60]}, expected service_account or external_account"
+                )
+    except (ValueError, AttributeError, LookupError, TypeError, GoogleAuthError) as error:
         raise AgentError(
             f"the secret {CREDENTIALS} cannot be used: {str(error)[:200]}",
             "bind a service account's key, or a configuration of workload identity federation, as JSON",
         ) from None
-    return loaded, project
 
 
 def _store(settings: dict[str, str], who: Any, project: str) -> Store:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.sdk.workspace import AgentError
-from turnout.runtimes.google_calls import CALL_LIMIT, asking
+from turnout.runtimes.google_calls import asking
+from turnout.runtimes.reserved import CALL_LIMIT
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket
@@ -49,8 +50,8 @@ def archive(checkout: Path, into: Path, committed: int) -> None:
     ):
         for path in _files(checkout):
             entry = tar.gettarinfo(str(path), str(path.relative_to(checkout)))
-            if entry is None or not (entry.isreg() or entry.issym() or entry.isdir()):
-                continue
+            if not (entry.isreg() or entry.issym() or entry.isdir()):
+                continue  # Git has no others
             size += entry.size
             if size > LARGEST:
                 raise AgentError(

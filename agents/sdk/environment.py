@@ -12,6 +12,7 @@ from functools import cache
 
 from agents.sdk.installing import PASSED
 from agents.sdk.operator_build import BUILD_NAMES
+from agents.sdk.operator_google import GOOGLE_NAMES
 from agents.sdk.operator_paths import NAMES
 from turnout.core.messages import TaskRequested
 from turnout.runtimes.sandbox import Sandbox, detect
@@ -20,7 +21,7 @@ _INHERITED = frozenset({
     "PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH",
     "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "PYENV_ROOT", "NVM_DIR",
     "TURNOUT_SANDBOX_UID", "TURNOUT_SANDBOX_NETWORK", "TURNOUT_CGROUP", "TURNOUT_DISK",
-    *NAMES, *BUILD_NAMES,
+    *NAMES, *BUILD_NAMES, *GOOGLE_NAMES,
 })  # fmt: skip
 _SANDBOX = ("TURNOUT_SANDBOX_UID", "TURNOUT_SANDBOX_NETWORK", "TURNOUT_CGROUP")
 

@@ -19,7 +19,8 @@ from turnout.core.plan import Resources
 from turnout.core.policy import SETTLING
 from turnout.core.ports import JobState
 from turnout.gateway import Passes
-from turnout.runtimes.cloudbuild import cloudbuild_runtime, machine
+from turnout.runtimes.cloudbuild import cloudbuild_runtime
+from turnout.runtimes.google_builds import machine
 
 TASK = a_task(Runtime.CLOUDBUILD)
 GIB = 2**30

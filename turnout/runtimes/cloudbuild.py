@@ -15,24 +15,15 @@ from turnout.core.errors import PermanentError
 from turnout.core.images import Images
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Runtime
-from turnout.core.plan import Resources
 from turnout.core.ports import Clock, JobState, Launches
 from turnout.gateway import Passes
-from turnout.runtimes.google_builds import ACCOUNT, LONGEST, PARENT, POOL, Builds
+from turnout.runtimes.google_builds import ACCOUNT, LONGEST, PARENT, POOL, Builds, escaped, machine, tag
 from turnout.runtimes.google_calls import credentials_for
 from turnout.runtimes.reserved import ReservedRuntime, job_limit
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.devtools.cloudbuild_v1 import Build
-
-_GIB = 2**30
-_MACHINES = (  # name, cores, bytes of memory; the smallest first
-    ("E2_MEDIUM", 1, 4 * _GIB),
-    ("E2_STANDARD_2", 2, 8 * _GIB),
-    ("E2_HIGHCPU_8", 8, 8 * _GIB),
-    ("E2_HIGHCPU_32", 32, 32 * _GIB),
-)
 
 
 def cloudbuild_runtime(
@@ -127,26 +118,3 @@ class _CloudBuild:
             service_account=self._service_account,
             options=options,
         )
-
-
-def tag(attempt: str) -> str:
-    """What a build bears of its attempt. Source: Cloud Build, tags match ``^[\\w][\\w.-]{0,127}$``."""
-    return f"attempt-{attempt}"
-
-
-def escaped(text: str) -> str:
-    """As it must stand in a step, where ``$NAME`` would be replaced. Source: Cloud Build, "Substituting values"."""
-    return text.replace("$", "$$")
-
-
-def machine(resources: Resources) -> str:
-    """The smallest machine that has what is asked for. Raises: PermanentError where none has."""
-    if not resources.cpu and not resources.memory:
-        return "UNSPECIFIED"
-    for name, cores, memory in _MACHINES:
-        if resources.cpu <= cores and resources.memory <= memory:
-            return name
-    raise PermanentError(
-        f"no machine of Cloud Build has {resources.cpu:g} CPU and {resources.memory / _GIB:g}Gi",
-        "ask for at most 32 CPU and 32Gi, or set TURNOUT_CLOUDBUILD_POOL to a private pool of larger ones",
-    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from turnout.core.errors import PermanentError
+from turnout.core.plan import Resources
 from turnout.core.ports import JobState
 from turnout.runtimes.google_calls import ONCE, asking, client_options
 
@@ -19,6 +21,15 @@ ACCOUNT = r"projects/[a-z0-9.:-]+/serviceAccounts/[A-Za-z0-9@.-]+"
 POOL = rf"({PARENT}/workerPools/[a-z0-9-]+)?"
 _RIGHTS = (
     "give who asks roles/cloudbuild.builds.editor, and roles/iam.serviceAccountUser on the build's account"
+)
+
+
+_GIB = 2**30
+_MACHINES = (  # name, cores, bytes of memory; the smallest first
+    ("E2_MEDIUM", 1, 4 * _GIB),
+    ("E2_STANDARD_2", 2, 8 * _GIB),
+    ("E2_HIGHCPU_8", 8, 8 * _GIB),
+    ("E2_HIGHCPU_32", 32, 32 * _GIB),
 )
 
 
@@ -144,3 +155,26 @@ def _failed(build: Build) -> str:
 def _joined(words: str, build: Build) -> str:
     detail = " ".join((build.failure_info.detail or build.status_detail).split())[:300]
     return f"{words}: {detail}" if detail else words
+
+
+def tag(attempt: str) -> str:
+    """What a build bears of its attempt. Source: Cloud Build, tags match ``^[\\w][\\w.-]{0,127}$``."""
+    return f"attempt-{attempt}"
+
+
+def escaped(text: str) -> str:
+    """As it must stand in a step, where ``$NAME`` would be replaced. Source: Cloud Build, "Substituting values"."""
+    return text.replace("$", "$$")
+
+
+def machine(resources: Resources) -> str:
+    """The smallest machine that has what is asked for. Raises: PermanentError where none has."""
+    if not resources.cpu and not resources.memory:
+        return "UNSPECIFIED"
+    for name, cores, memory in _MACHINES:
+        if resources.cpu <= cores and resources.memory <= memory:
+            return name
+    raise PermanentError(
+        f"no machine of Cloud Build has {resources.cpu:g} CPU and {resources.memory / _GIB:g}Gi",
+        "ask for at most 32 CPU and 32Gi, or set TURNOUT_CLOUDBUILD_POOL to a private pool of larger ones",
+    )
