@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from agents.sdk import job, registry
+from agents.sdk.first_process import stand_before
 from agents.sdk.orphans import remove_folder
 from agents.sdk.remote import (
     Grants,
@@ -101,6 +102,7 @@ def main() -> int:
     ours: Path | None = None
     try:
         given = take_pass()
+        stand_before()
         place = os.environ.get("TURNOUT_HOME") or (ours := Path(tempfile.mkdtemp(prefix="turnout-")))
         run(given, Path(place), sandbox=os.environ.get("TURNOUT_SANDBOX") or "auto")
     except TurnoutError as error:
