@@ -44,8 +44,11 @@ class Api:
         return _object(self._client.patch(path, json=content, headers={"content-type": kind}))
 
     def delete(self, path: str, *, at_once: bool = False) -> None:
-        """Nothing where it is gone. ``at_once``: without the grace of a pod."""
-        answer = self._client.delete(path, params={"gracePeriodSeconds": 0} if at_once else {})
+        """With what it owns; nothing where it is gone. ``at_once``: without the grace of a pod."""
+        params: dict[str, str | int] = {"propagationPolicy": "Background"}
+        if at_once:
+            params["gracePeriodSeconds"] = 0
+        answer = self._client.delete(path, params=params)
         if answer.status_code != 404:
             _object(answer)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from local.cluster import Cluster
+from local.server_process import free_port
 from tests.contracts.job_runtime import Step, a_task, go_on
 from tests.waiting import wait_until
 from turnout.adapters.system_clock import SystemClock
@@ -60,8 +63,13 @@ class KubernetesJobs:
         self.namespace = namespace
         self.config = config or str(cluster.kubeconfig)
         self.cut_off = False
-        self.nowhere = open_api(self.config, "", namespace)
-        self.nowhere._client.configuration.host = "https://127.0.0.1:1"  # where nobody listens
+        elsewhere = json.loads(Path(self.config).read_text())
+        elsewhere["clusters"][0]["cluster"]["server"] = (
+            f"https://127.0.0.1:{free_port()}"  # nobody listens there
+        )
+        away = cluster.folder / f"kubeconfig-away-{namespace}"
+        away.write_text(json.dumps(elsewhere))
+        self.nowhere = open_api(str(away), "", namespace)
 
     def open(self, step: Step = go_on, placement: Placement | None = None) -> KubernetesRuntime:
         def connect() -> Stepping:
