@@ -32,6 +32,7 @@ class Ending:
         yield from self._balance()
         yield from self._effects()
         yield from self.world.launched.checks()
+        yield from self.watch.deploying.checks()
         yield from self._replay()
         yield from self._projections()
         yield from self._requests()

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.deploying import Deploying
 from tests.simulation.endings import Ending, short
+from tests.simulation.scenario import KINDS
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.errors import IllegalTransition
@@ -32,6 +34,7 @@ ORDERS: dict[type[Any], str] = {
     e.AttemptLaunched: m.TaskRequested.type,
     e.CancelOrdered: m.CancelTask.type,
     e.RunFinished: m.ReportRequested.type,
+    e.RollbackFinished: m.ReportRequested.type,
     e.ApprovalRequested: m.ReportRequested.type,
 }
 """Events, and what must go out with them."""
@@ -62,6 +65,7 @@ class Watch:
         self.ended: dict[str, str] = {}
         self.workers: dict[str, str] = {}
         self.facts: dict[tuple[str, str], int] = {}
+        self.deploying = Deploying(world)
         self.events = 0
         self._late: dict[str, float] = {}
 
@@ -102,12 +106,16 @@ class Watch:
                 self.fail("legal transitions", str(error))
                 return
             self._happened(then, event, run)
+            for broken in self.deploying.happened(event, run):
+                self.fail(*broken)
         if run is None or run != after:
             self.fail(
                 "the projection is the fold of the events", f"run {short(after)} at version {after.version}"
             )
             return
         self._ordered(change, run)
+        for broken in self.deploying.committed(run):
+            self.fail(*broken)
         self.states[run.id] = run
         self.history.setdefault(run.id, []).append((run.version, run))
         for each in outgoing(run, change.events, lambda _: ""):
@@ -167,23 +175,24 @@ class Watch:
                 "one launch an attempt", f"attempt {event.number} of {event.task} of {short(run)} again"
             )
         self.attempts[event.attempt] = run.id
-        task = before.stages[event.stage].tasks[event.task]
+        task = before.stages[event.stage].all_tasks[event.task]
+        undoing = event.task not in before.stages[event.stage].tasks
         if task.active:
             self.fail("one attempt at a time", f"{event.task} of {short(run)}")
         if task.due_at is not None and task.due_at > event.at:
             self.fail("no retry before it is due", f"{event.task} of {short(run)}")
-        if before.status is not RunStatus.RUNNING:
+        if before.status is not RunStatus.RUNNING and not undoing:
             self.fail(
                 "nothing starts in a run that ends", f"{event.task} of {short(run)}, {before.status.value}"
             )
         limit = run.plan.parallel if run.plan else 0
-        if limit and sum(task.active for _, task in run.tasks()) > limit:
+        if limit and not undoing and sum(task.active for _, task in run.tasks()) > limit:
             self.fail("no more at once than allowed", f"{event.task} of {short(run)}")
 
     def _retried(self, event: e.RetryScheduled, run: Run) -> None:
         stage = run.stage_of(event.task)
         assert stage is not None
-        task, retries = run.stages[stage].tasks[event.task], run.planned(stage).retries
+        task, retries = run.stages[stage].all_tasks[event.task], run.planned(stage).retries
         last = task.current
         assert last is not None
         assert last.result is not None
@@ -232,6 +241,8 @@ class Watch:
         work = self.world.work_of.get(event.attempt)
         if work is not None and work.stillborn:
             return
+        if event.by == "runtime":
+            self.fail("a job that has said how it ended is not lost", f"{event.task} of {short(run)}")
         if event.by == "lease" and work is not None and not work.silent:
             self.fail("who says that it lives is not lost", f"{event.task} of {short(run)}")
         unreachable = work is not None and work.silent and event.attempt in self.world.launched.of
@@ -293,7 +304,7 @@ class Watch:
         for topic in topics:
             if (
                 topic.startswith("agent.")
-                and topic.removeprefix("agent.") in ("script", "test")
+                and topic.removeprefix("agent.") in KINDS
                 and any(world.bus.lag(f"agents.{topic.removeprefix('agent.')}", [topic]).values())
             ):
                 return f"the agents have not taken all records of {topic}"

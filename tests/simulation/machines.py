@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, cast
 
 from agents.sdk import answers, consuming, orphans
@@ -16,15 +18,16 @@ from agents.sdk.live import Live
 from agents.sdk.orphans import Note
 from agents.sdk.slots import Slots
 from agents.sdk.spool import Spool, Spooled
+from tests.simulation import threads
 from tests.simulation.buses import ProcessBus
 from tests.simulation.faults import LOCAL
-from tests.simulation.kernel import Process, Task
+from tests.simulation.kernel import EPOCH, Process, Task
 from tests.simulation.threads import Event
 from tests.simulation.wires import CLAIMS, Wire
 from turnout.core.errors import TransientError, TurnoutError
 from turnout.core.messages import TaskFinished, TaskRequested
 from turnout.core.model import Outcome
-from turnout.core.ports import Claims, ClaimState
+from turnout.core.ports import Claims, ClaimState, JobState
 from turnout.core.result import Result
 
 LOOK = 2.0
@@ -310,17 +313,33 @@ def resident(
 
 
 class Jobs:
-    """A runtime that launches jobs: each once by its name, whatever becomes of it. It outlives the launcher."""
+    """A runtime that launches jobs: each once by its name, whatever becomes of it. It outlives the launcher.
 
-    def __init__(self, start: Callable[[TaskRequested], Callable[[], None]]) -> None:
+    ``start`` also gets what is to be called when the job has ended.
+    """
+
+    def __init__(self, start: Callable[[TaskRequested, Callable[[], None]], Callable[[], None]]) -> None:
         self._start = start
         self._cancel: dict[str, Callable[[], None]] = {}
+        self.ended_at: dict[str, datetime] = {}
 
     def launch(self, task: TaskRequested) -> bool:
         if task.attempt in self._cancel:
             return False
-        self._cancel[task.attempt] = self._start(task)
+        self._cancel[task.attempt] = self._start(task, partial(self._ended, task.attempt))
         return True
+
+    def _ended(self, attempt: str) -> None:
+        kernel = threads.kernel()
+        self.ended_at[attempt] = EPOCH + timedelta(seconds=kernel.now)
+
+    def state(self, attempt: str) -> JobState:
+        if attempt not in self._cancel:
+            return JobState("unknown")
+        ended = self.ended_at.get(attempt)
+        if ended is None:
+            return JobState("running")
+        return JobState("ended", "it was killed", since=ended, log="its last words\n")
 
     def cancel(self, attempt: str) -> None:
         found = self._cancel.get(attempt)

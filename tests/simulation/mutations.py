@@ -16,6 +16,7 @@ import pytest
 
 from agents.sdk import consuming
 from tests.simulation.machines import HomeClaims
+from tests.simulation.mutations_deploying import DEPLOYING, RECONCILING, deploys, has_jobs
 from tests.simulation.mutations_launched import LAUNCHED, has_gated_jobs
 from tests.simulation.playing import Played, play_all
 from tests.simulation.scenario import scenario
@@ -65,15 +66,22 @@ class Found:
     played: Played | None
 
 
-PLANTS.update(LAUNCHED)
+PLANTS.update(LAUNCHED | DEPLOYING | RECONCILING)
+CONCERNED = {
+    **dict.fromkeys(LAUNCHED, has_gated_jobs),
+    **dict.fromkeys(DEPLOYING, deploys),
+    **dict.fromkeys(RECONCILING, has_jobs),
+}
+"""Worlds in which a defect can show."""
 
 
 def look_for(sentence: str, limit: int, first: int = 0) -> Found:
-    """Play worlds with this defect in them until one fails; of a defect that concerns launched jobs alone, those with
-    such jobs."""
+    """Play worlds with this defect in them until one fails; of one that concerns launched jobs or deploys alone, those
+    that have any."""
     worlds: Iterable[int] = itertools.count(first)
-    if sentence in LAUNCHED:
-        worlds = (seed for seed in worlds if has_gated_jobs(scenario(seed)))
+    concerned = CONCERNED.get(sentence)
+    if concerned is not None:
+        worlds = (seed for seed in worlds if concerned(scenario(seed)))
     with planted(sentence):
         total = play_all(itertools.islice(worlds, limit), lambda played: played.broken is not None)
     return Found(total.seeds, total.broken[0] if total.broken else None)

@@ -25,7 +25,7 @@ from turnout.core.topics import (
 )
 from turnout.gateway import Limits
 
-KINDS = ("script", "test")
+KINDS = ("script", "test", "deploy")
 TOPICS = tuple(
     Topic(name, "", 1 if name == DEAD_LETTERS else 2, 7 * 86400, "")
     for name in (
@@ -48,7 +48,45 @@ NEWEST = Concurrency(group="main", cancel_superseded=True)
 MATRIX = ("a", "b", "c")
 PEOPLE = ("ada", "bob", "eve")
 
+DEPLOYS: Mapping[str, Plan] = {
+    "deploy": a_plan(
+        stage("test", agent="test"), stage("ship", "test", agent="deploy", environment="live"), notify=TELL
+    ),
+    "checked": a_plan(
+        stage("ship", agent="deploy", environment="live", retries=1),
+        stage("check", "ship", rollback="ship"),
+        notify=TELL,
+    ),
+    "checked twice": a_plan(
+        stage("ship", agent="deploy", environment="live", cells=MATRIX[:2]),
+        stage("check", "ship", agent="test", rollback="ship"),
+        stage("look", "ship", rollback="ship"),
+        fail_fast=False,
+        parallel=2,
+        notify=QUIET,
+    ),
+    "asked": a_plan(
+        stage("ship", agent="deploy", environment="live", runtime=JOB, approval=Approval(expires=90)),
+        stage("check", "ship", rollback="ship"),
+        notify=QUIET,
+    ),
+    "east first": a_plan(
+        stage("east", agent="deploy", environment="east"),
+        stage("west", "east", agent="deploy", environment="west"),
+        stage("check", "west", rollback="east"),
+        notify=QUIET,
+    ),
+    "west first": a_plan(
+        stage("west", agent="deploy", environment="west"),
+        stage("east", "west", agent="deploy", environment="east"),
+        stage("check", "east", agent="test", rollback="west"),
+        notify=QUIET,
+    ),
+}
+"""Runs of one project meet in them; a project that has one of these has them all."""
+
 PIPELINES: Mapping[str, Plan] = {
+    **DEPLOYS,
     "one": a_plan(stage("test", agent="test", retries=1), notify=TELL),
     "line": a_plan(
         stage("lint"),
@@ -256,12 +294,16 @@ def _pushes(chance: random.Random, repositories: tuple[str, ...], busy: float) -
                 at,
                 kind,
                 repository,
-                pipeline[repository],
+                _of_its_kind(chance, pipeline[repository]),
                 chance.choice(("main", "fix")),
                 doubled,
             )
         )
     return tuple(found)
+
+
+def _of_its_kind(chance: random.Random, pipeline: str) -> str:
+    return chance.choice(sorted(DEPLOYS)) if pipeline in DEPLOYS else pipeline
 
 
 ACTS = {

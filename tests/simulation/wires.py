@@ -22,7 +22,8 @@ STORE: Mapping[str, Kinds] = {
         (
             "seen", "load", "unpublished", "last_heard", "due", "next_due", "group_runs", "previous_outcome",
             "run_of", "unfinished_launches", "unanswered", "events", "runs", "find_runs", "attempts", "deliveries",
-            "find_report",
+            "find_report", "environments", "open_attempts", "attestations",
+            "attestations_of",
         ),
         READ,
     ),

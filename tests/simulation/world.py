@@ -16,6 +16,7 @@ from agents.sdk import consuming, live, slots, spool
 from agents.sdk.live import Live
 from tests.simulation import threads
 from tests.simulation.buses import LogStore, ProcessBus, SimBus
+from tests.simulation.deploying import BEATS
 from tests.simulation.doorway import URL, SimArtifacts, serve_gateway
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Watch
@@ -39,7 +40,7 @@ from tests.simulation.outside import DRAWN, Slack
 from tests.simulation.people import act, deliver
 from tests.simulation.scenario import GATED, JOB, KINDS, PEOPLE, TOPICS, Scenario, change_of
 from tests.simulation.windows import FUNCTIONS, begin
-from tests.simulation.wires import CHAT, JOBS, PLAN, STORE, Wire
+from tests.simulation.wires import ARTIFACTS, CHAT, JOBS, PLAN, STORE, Wire
 from turnout import dispatcher, timers
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import messages as m
@@ -55,6 +56,7 @@ from turnout.gateway import Passes
 from turnout.gateway import limits as gateway_limits
 from turnout.launching import Launcher
 from turnout.orchestration import Orchestrator, Planned
+from turnout.reconciling import Reconciler
 from turnout.reporting.deliver import report
 from turnout.reporting.slack_channel import SlackChannel
 from turnout.serving import honest_answer
@@ -323,7 +325,17 @@ class World:
 
     def _sweeper(self, wire: Wire) -> None:
         store = self.store_of(wire)
-        sweeper = Sweeper(self.orchestrator_of(wire), store, wire.process)
+        orchestrator = self.orchestrator_of(wire)
+        containers = ContainerRuntime(self.launched, Passes(URL, KEY, wire.process, self.scenario.timing))
+        reconciler = Reconciler(
+            orchestrator,
+            store,
+            {JOB: wire.port(self.jobs, "runtime", JOBS), GATED: wire.port(containers, "runtime", JOBS)},
+            wire.port(self.artifacts, "artifacts", ARTIFACTS),
+            wire.process,
+            settle=timedelta(seconds=BEATS * self.scenario.timing.heartbeat),
+        )
+        sweeper = Sweeper(orchestrator, store, wire.process, reconciler=reconciler)
         while True:
             every = self.scenario.sweep_every if self.kernel.now < self.scenario.calm else SELDOM
             self.kernel.sleep(every * (0.9 + 0.2 * wire.process.chance.random()))
@@ -380,7 +392,12 @@ class World:
         resident(host, bus, spooled, KINDS, self.scenario.slots, stopped)
         self.kernel.kill(wire.process)
 
-    def _start_job(self, task: m.TaskRequested) -> Callable[[], None]:
+    def job_ended_at(self, attempt: str) -> float | None:
+        """When the attempt's job ended, in seconds since the world began; None: it has not, or there is none."""
+        ended = self.jobs.ended_at.get(attempt)
+        return (ended - EPOCH).total_seconds() if ended else self.launched.ended_at(attempt)
+
+    def _start_job(self, task: m.TaskRequested, ended: Callable[[], None]) -> Callable[[], None]:
         name = f"job-{task.attempt[:8]}"
         process = Process(self.kernel, name)
         wire = Wire(process, self.faults, self.tell if self.story is not None else None)
@@ -393,7 +410,10 @@ class World:
             attempt = host.begin(task)
             running.append(attempt)
             job(host, HomeSpool(home, wire, producer, lambda _: None), attempt, producer, 60.0)
+            if self.work_of[task.attempt].stillborn:
+                self.kernel.kill(process)
 
+        process.on_death.append(ended)
         self.kernel.spawn(process, main, "main")
         return lambda: running[0].stop("cancelled", "it was cancelled") if running else None
 
