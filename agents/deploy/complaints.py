@@ -64,7 +64,7 @@ def last_words(said: str, longest: int = 300) -> str:
     """The line of an error output that says what is wrong, without a tool's ``Error:``."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(?i)error|unable|the .* is invalid", line)] or lines[-1:]
-    text = re.sub(r"^(?i:error(?: from server)?:\s*)", "", telling[0]) if telling else ""
+    text = re.sub(r"^(?i:error(?: from server)?)(?::| (?=\())\s*", "", telling[0]) if telling else ""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -133,6 +133,6 @@ def test_secrets_are_in_neither_log_nor_artifacts(desk: Desk) -> None:
     for word in ("correct-horse", "battery-staple", "Y29ycmVjdC1ob3JzZQ", "YmF0dGVyeS1zdGFwbGU"):
         assert word not in said
     assert "secret/shop" in said
-    token = [line for line in desk.config.splitlines() if "token:" in line][0].split()[-1]
+    token = next(line for line in desk.config.splitlines() if "token:" in line).split()[-1]
     assert token not in said
     assert not list(workspace.scratch.rglob("*kubeconfig*"))
