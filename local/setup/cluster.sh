@@ -102,6 +102,7 @@ if ! new_enough "${has:-0}" "$wanted"; then
         mv -T "$work/go.half" "$work/go"
     fi
     go=$work/go/bin/go
+    unset GOROOT # the older one's
 fi
 
 kubernetes=$(pinned k8s.io/kubernetes)

@@ -143,6 +143,8 @@ class KubernetesApi:
         message = _message(said)
         if status == 403 and "exceeded quota" in message:
             raise TransientError(f"{what}: {message}", "wait for room, or raise the namespace's quota")
+        if status == 409:
+            raise TransientError(f"{what}: {message}")
         raise PermanentError(f"{what}: {message}", self._hint(status, message))
 
     def _hint(self, status: int, message: str) -> str:
