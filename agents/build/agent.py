@@ -34,7 +34,10 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
     options = read_options(BuildOptions, _with_default(task.options, settings))
     file = dockerfile(workspace.path, options)
     remarks: list[str] = []
-    name = _name(task, options, settings, remarks)
+    named = _name(task, options, settings)
+    name = named if options.push and task.trusted else None
+    if options.push and not task.trusted:
+        remarks.append("not pushed: the change comes from a fork")
     committed = _committed(workspace)
     if committed is None:
         remarks.append("the commit's time is not known: the image is dated 1970")
@@ -57,6 +60,7 @@ def run(task: TaskRequested, workspace: Workspace) -> Result:
         committed=committed or 0,
         access=access(workspace, name, _listed(settings.get(INSECURE, ""))),
         name=name,
+        near=named is not None and named.loopback and task.trusted,
         archive=archive,
         settings=settings,
     )
@@ -104,18 +108,13 @@ def _with_default(given: Mapping[str, object], settings: Mapping[str, str]) -> d
     return {"backend": settings.get(BACKEND, "auto"), **given}
 
 
-def _name(
-    task: TaskRequested, options: BuildOptions, settings: Mapping[str, str], remarks: list[str]
-) -> Name | None:
-    """Where it is pushed to; None: nowhere."""
-    if not options.push:
-        return None
-    if not task.trusted:
-        remarks.append("not pushed: the change comes from a fork")
-        return None
+def _name(task: TaskRequested, options: BuildOptions, settings: Mapping[str, str]) -> Name | None:
+    """What the image is called; None: nothing, and nobody asks for it to be pushed. Raises: AgentError."""
     given = options.image or settings.get(IMAGE, "").replace(
         "{repository}", _lowered(task.checkout.repository)
     )
+    if not given and not options.push:
+        return None
     if not given:
         raise AgentError(
             "with.image: nobody says where the image goes",

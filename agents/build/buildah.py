@@ -5,13 +5,14 @@ Source: buildah-build(1), buildah-push(1), version 1.28.
 
 from __future__ import annotations
 
+import os
 import re
 
 from agents.build import builder
 from agents.build.asked import Asked, BuildFailed, Built
 from agents.build.builder import Builder
 from agents.build.naming import DIGEST
-from agents.build.wording import Wrong, read_wrong, reason
+from agents.build.wording import Wrong, killed, no_room, read_wrong, reason
 from agents.sdk.inside import read_inside
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from turnout.core.errors import TransientError
@@ -19,6 +20,8 @@ from turnout.core.errors import TransientError
 LOCAL = "localhost/turnout"
 """The newest image of a project, in its storage. What it named before stays as layers for the next build."""
 CPU_PERIOD = 100_000  # microseconds
+LITTLE_ROOM = 1024**3
+"""Bytes. With more than that left once the step's container is gone, it was the step that wrote too much."""
 _VERSION = re.compile(rb"\d+(?:\.\d+)+")
 
 
@@ -39,7 +42,7 @@ def build(workspace: Workspace, asked: Asked) -> Built:
         if asked.archive is not None:
             _archived(here, asked)
         version = _VERSION.search(
-            here.run(builder.program("buildah"), "--version", secret=False, quiet=True).stdout
+            here.run(builder.program("buildah"), "--version", secret=False, quiet=True, capture=True).stdout
         )
     tools = {"buildah": version[0].decode() if version else ""}
     return Built(digest=digest, tools=tools, archived=asked.archive is not None)
@@ -49,9 +52,18 @@ def _built(here: Builder, asked: Asked) -> None:
     ran = here.run(*arguments(asked, str(here.results / "id")))
     if ran.ok:
         return
-    if ran.oom_killed:
-        raise BuildFailed("a step of the build ran out of memory: give the stage more `resources.memory`")
+    if ran.oom_killed or killed(ran.stderr):
+        raise BuildFailed(
+            f"a step of the build ran out of memory, give the stage more `resources.memory`: {reason(ran.stderr)}"
+        )
+    if no_room(ran.stderr) and _free(here) < LITTLE_ROOM:
+        _stop(Wrong.NO_ROOM, ran, "the image could not be built")
     _stop(read_wrong(ran.stderr), ran, "the image could not be built")
+
+
+def _free(here: Builder) -> int:
+    found = os.statvfs(here.storage)
+    return found.f_bavail * found.f_frsize
 
 
 def arguments(asked: Asked, id_file: str) -> list[str]:

@@ -74,9 +74,7 @@ class Builder:
     storage: Path
     results: Path
 
-    def run(
-        self, *argv: str, secret: bool = True, quiet: bool = False, timeout: float | None = None
-    ) -> ToolRun:
+    def run(self, *argv: str, secret: bool = True, quiet: bool = False, capture: bool = False) -> ToolRun:
         """``secret``: whether it is given the credentials of registries. Raises: as `Workspace.run_in`."""
         held_in = sandbox("auto")
         assert isinstance(held_in, Bubblewrap)
@@ -102,7 +100,7 @@ class Builder:
         mounts += [Mount(Path(path)) for name, path in env.items() if name.startswith("SSL_CERT_")]
         try:
             return self.workspace.run_in(
-                room, argv, mounts=mounts, env=env, network=True, capture=True, quiet=quiet, timeout=timeout
+                room, argv, mounts=mounts, env=env, network=True, capture=capture, quiet=quiet
             )
         finally:
             sweep_groups(GROUPS)
@@ -110,7 +108,7 @@ class Builder:
     @property
     def apart(self) -> bool:
         """Whether the builder has a network of its own: not where its registry is on this machine's loopback."""
-        return self.asked.name is None or not self.asked.name.loopback
+        return not self.asked.near
 
     def _storage(self) -> str:
         lines = ["[storage]", 'driver = "overlay"']

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 from agents.sdk.inside import read_inside
 from agents.sdk.operator_paths import TRIVY, operator_settings
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.strict_json import read_json
+from turnout.runtimes.sandbox_files import remove_tree
 
 NAME = "sbom.cdx.json"
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
@@ -21,11 +23,30 @@ def maker(workspace: Workspace) -> str:
 
 
 def bill_of_materials(workspace: Workspace, trivy: str, archive: Path) -> tuple[bytes, int]:
-    """The document, and how many components it names. Raises: AgentError."""
+    """The document, and how many components it names. ``archive``: of OCI's, or of Docker's. Raises: AgentError."""
+    unpacked = workspace.scratch / "image"
+    try:
+        return _made(workspace, trivy, _readable(archive, unpacked))
+    finally:
+        remove_tree(unpacked)
+
+
+def _readable(archive: Path, unpacked: Path) -> Path:
+    """As Trivy takes it: an OCI layout as a folder, what `docker save` writes as a file."""
+    with tarfile.open(archive) as content:
+        if "oci-layout" not in content.getnames() or "manifest.json" in content.getnames():
+            return archive
+        content.extractall(unpacked, filter="data")
+    for folder in (unpacked, *(each for each in unpacked.rglob("*") if each.is_dir())):
+        folder.chmod(0o755)
+    return unpacked
+
+
+def _made(workspace: Workspace, trivy: str, image: Path) -> tuple[bytes, int]:
     written = workspace.scratch / NAME
     written.unlink(missing_ok=True)
     argv = [
-        trivy, "image", "--input", str(archive), "--format", "cyclonedx", "--output", str(written),
+        trivy, "image", "--input", str(image), "--format", "cyclonedx", "--output", str(written),
         "--cache-dir", str(workspace.scratch / "trivy"), "--cache-backend", "memory", "--config", "",
         "--skip-db-update", "--skip-java-db-update", "--skip-check-update", "--skip-version-check",
         "--offline-scan", "--disable-telemetry", "--no-progress",

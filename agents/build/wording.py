@@ -34,7 +34,7 @@ _WORDS = (
     (
         Wrong.AWAY,
         r"connection refused|connection reset|i/o timeout|no such host|TLS handshake timeout|network is unreachable"
-        r"|no route to host|server misbehaving|unexpected EOF|: EOF|broken pipe|context deadline exceeded"
+        r"|no route to host|use of closed network connection|server misbehaving|unexpected EOF|: EOF|broken pipe|context deadline exceeded"
         r"|(?:status|code):? ?(?:5\d\d|429)|Too Many Requests|Bad Gateway|Service Unavailable|Internal Server Error",
     ),
 )
@@ -62,8 +62,18 @@ def read_wrong(said: bytes) -> Wrong:
     for wrong, pattern in _PATTERNS:
         if pattern.search(words):
             # what a step of the build could not reach or write is its own affair, except the machine's disk
-            return Wrong.THEIRS if _RUN.search(words) and wrong is not Wrong.NO_ROOM else wrong
+            return Wrong.THEIRS if _RUN.search(words) else wrong
     return Wrong.THEIRS if _THEIRS.search(words) else Wrong.OTHER
+
+
+def no_room(said: bytes) -> bool:
+    """Whether anybody says so: the builder, or a step of the build."""
+    return b"no space left on device" in said.lower()
+
+
+def killed(said: bytes) -> bool:
+    """Whether a step was killed, which nobody does but the kernel when there is no memory left."""
+    return b"container exited on killed" in said
 
 
 def reason(said: bytes) -> str:
@@ -71,4 +81,5 @@ def reason(said: bytes) -> str:
     words = " ".join(last_words(said).split())
     words = "".join(each if each.isprintable() else "?" for each in words)
     words = re.sub(r"^error: ", "", words, flags=re.IGNORECASE)
+    words = re.sub(r"(https?://[^\s\"?]+)\?[^\s\"]*", r"\1", words)  # what stands there is for machines
     return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} … {words[-LONGEST // 2 :]}"

@@ -160,7 +160,7 @@ class LocalWorkspace:
         )
 
         def begin() -> RunningTool:
-            return Prepared(room, spec.limits).run(argv, spec, merged=not capture)
+            return Prepared(room, spec.limits).run(argv, spec)
 
         command = f"$ {shlex.join(argv)}"
         return self._follow(argv, command, begin, timeout=timeout, capture=capture, quiet=quiet)

@@ -94,7 +94,8 @@ class Workspace(Protocol):
         """Run a program that the sandbox of tools cannot hold, in a ``room`` of the agent's own; ended like any tool.
 
         It gets no variables of the task and no secrets, only ``env``; it sees the checkout and ``mounts``. What it
-        writes to those that are writable counts against the attempt's disk.
+        writes to those that are writable counts against the attempt's disk. The end of its standard error is always in
+        `ToolRun.stderr`.
         """
         ...
 
