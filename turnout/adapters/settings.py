@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -22,8 +23,10 @@ from turnout.core.errors import PermanentError
 from turnout.core.events import Timing
 from turnout.core.images import Images, read_images
 from turnout.core.model import Runtime, Value
+from turnout.core.topics import AGENT_KINDS, TAKEN, Topic, topics_with
 
 PREFIX = "TURNOUT_"
+_AGENT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
 
@@ -104,6 +107,9 @@ class Settings(Value):
     slots: int = Field(0, ge=0, description="attempts at once in one agent process; 0: one a core")
     sandbox: Literal["auto", "require", "none"] = Field(
         "auto", description="bubblewrap: if there, must be, or not"
+    )
+    agents: str = Field(
+        "", description="agents of other packages that pipelines may name, separated by commas"
     )
     launcher_runtimes: str = Field("", description="runtimes that the launcher starts, separated by commas")
     launcher_via: Literal["direct", "gateway"] = Field(
@@ -232,11 +238,32 @@ class Settings(Value):
                 raise ValueError(f"{name!r} is no runtime; known are {', '.join(Runtime)}")
         return given
 
+    @field_validator("agents", mode="after")
+    @classmethod
+    def _agents_names(cls, given: str) -> str:
+        for name in filter(None, (each.strip() for each in given.split(","))):
+            if not _AGENT.fullmatch(name) or name in TAKEN:
+                raise ValueError(
+                    f"{name!r} can't be an agent's name: small letters, digits, `_` and `-`, "
+                    f"and none of {', '.join(sorted(TAKEN))}"
+                )
+        return given
+
     @field_validator("agent_images", mode="after")
     @classmethod
     def _known_images(cls, given: str) -> str:
         read_images(given)
         return given
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The agents that pipelines may name: the built-in ones, and those of other packages."""
+        given = (each.strip() for each in self.agents.split(","))
+        return tuple(dict.fromkeys((*AGENT_KINDS, *filter(None, given))))
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        return topics_with(self.kinds)
 
     @property
     def images(self) -> Images:

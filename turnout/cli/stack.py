@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from turnout.cli.shown import console
 from turnout.core.errors import PermanentError
-from turnout.core.topics import AGENT_KINDS
-from turnout.stack.layout import RESIDENT, Running
+from turnout.stack.layout import Running
 
 
 def up(*, host: str, port: int, separate: bool, kafka: str, quiet: bool) -> None:
@@ -27,21 +26,22 @@ def _say(running: Running, late: Sequence[str]) -> None:
     console.print(f"  webhook   {running.urls['webhook']}")
     console.print(f"  bus       {running.bus}")
     console.print(f"  store     {running.store}")
-    console.print(f"  agents    {', '.join(RESIDENT)}")
     from turnout.wiring import wiring
 
+    console.print(f"  agents    {', '.join(wiring().settings.kinds)}")
     console.print(f"  sandbox   {wiring().sandbox_description()}")
     if late:
         console.print(f"  [yellow]not ready yet: {', '.join(late)}[/]")
 
 
 def serve_agents(kinds: Sequence[str], member: str) -> None:
-    unknown = [kind for kind in kinds if kind not in AGENT_KINDS]
-    if unknown:
-        raise PermanentError(f"no agent {unknown[0]!r}", f"known are {', '.join(AGENT_KINDS)}")
     from turnout.stack.parts import run_agents
     from turnout.stack.supervisor import ready_from_environment
     from turnout.wiring import prepare, wiring
 
+    known = wiring().settings.kinds
+    if unknown := [kind for kind in kinds if kind not in known]:
+        hint = f"known are {', '.join(known)}; those of other packages are named in TURNOUT_AGENTS"
+        raise PermanentError(f"no agent {unknown[0]!r}", hint)
     prepare(wiring().settings)
     run_agents(kinds, member or f"agent-{'-'.join(kinds)}-{os.getpid()}", ready_from_environment())

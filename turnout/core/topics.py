@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 HOUR = 3600
@@ -28,6 +29,10 @@ DEAD_LETTERS = "pipeline.dlq"
 AGENT_KINDS = ("lint", "test", "build", "security", "deploy", "script")
 
 
+TAKEN = frozenset({"results", "report", "logs"})
+"""What no agent can be called: its topic would be another one's."""
+
+
 def agent_topic(kind: str) -> str:
     """The topic that carries the tasks of one agent kind."""
     return f"agent.{kind}"
@@ -44,6 +49,18 @@ TOPICS: tuple[Topic, ...] = (
     Topic(AGENT_LOGS, "attempt id", 6, 6 * HOUR, "log chunks for live tailing"),
     Topic(DEAD_LETTERS, "original key", 1, 30 * DAY, "dead letters: reason and origin in headers"),
 )
+
+
+def topics_with(agents: Iterable[str]) -> tuple[Topic, ...]:
+    """The table with the topics of these agents besides, which other packages bring."""
+    return (
+        *TOPICS,
+        *(
+            Topic(agent_topic(kind), "attempt id", 6, 7 * DAY, f"tasks of the {kind} agent")
+            for kind in agents
+            if kind not in AGENT_KINDS
+        ),
+    )
 
 
 def topic(name: str) -> Topic:

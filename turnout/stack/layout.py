@@ -27,10 +27,12 @@ def source_of(function: str) -> Path:
     return SOURCES / function / "main.py"
 
 
-def subscriptions(launcher_runtimes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def subscriptions(
+    launcher_runtimes: Sequence[str], kinds: Sequence[str] = RESIDENT
+) -> dict[str, tuple[str, ...]]:
     found = dict(SUBSCRIPTIONS)
     if launcher_runtimes:
-        found["launcher"] = tuple(agent_topic(kind) for kind in RESIDENT)
+        found["launcher"] = tuple(agent_topic(kind) for kind in kinds)
     return found
 
 

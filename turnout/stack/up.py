@@ -42,7 +42,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8080
     separate: bool = False
-    agents: Sequence[str] = RESIDENT
+    agents: Sequence[str] = RESIDENT  # and those of other packages that are installed here
 
 
 def up(settings: Settings, options: Options, say: Callable[[Running, Sequence[str]], None]) -> None:
@@ -68,6 +68,8 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     _prepare(settings)
     if Runtime.PROCESS in settings.runtimes:
         options = replace(options, agents=())  # the launcher starts what would be resident
+    else:
+        options = replace(options, agents=(*options.agents, *_installed(settings.kinds)))
     made, urls = (_separate if options.separate else _together)(settings, options)
     door = {
         "TURNOUT_FUNCTION_TOKEN": settings.door_key(),
@@ -98,6 +100,24 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     forget_running(settings.home)
 
 
+def _installed(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Those of other packages that are here; the others only run in images of their own."""
+    from agents.sdk.registry import find
+    from agents.sdk.workspace import AgentError
+
+    found = []
+    for kind in kinds:
+        if kind in RESIDENT:
+            continue
+        try:
+            find([kind])
+        except AgentError as error:
+            log.warning("no resident agent", agent=kind, reason=str(error))
+        else:
+            found.append(kind)
+    return tuple(found)
+
+
 def _prepare(settings: Settings) -> None:
     """Migrations, once, before any part starts; and what the parts import, so that they share it."""
     from turnout.wiring import prepare
@@ -118,7 +138,7 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     base = _base_url(*listening.getsockname()[:2])
     descriptor = listening.detach()
     urls = {name: f"{base}/{name}" for name in FUNCTIONS}
-    topics = subscriptions(settings.runtimes)
+    topics = subscriptions(settings.runtimes, settings.kinds)
     return [
         Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
@@ -143,7 +163,7 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         argv = [framework, "--target", name, "--source", str(source_of(name))]
         argv += ["--host", host, "--port", str(port)]  # never another one, should the socket not be taken
         made.append(Part(name, _served_alone(argv, listening.detach(), urls[name]), order=2, grace=20))
-    topics = subscriptions(settings.runtimes)
+    topics = subscriptions(settings.runtimes, settings.kinds)
     made.append(
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
     )

@@ -32,15 +32,21 @@ from turnout.core.ports import (
     StoredEvent,
 )
 from turnout.core.run import Run
+from turnout.core.topics import TOPICS, Topic
 
 
 def open_store(
-    url: str, *, embedded: bool, synchronous: Synchronous = "FULL", busy_timeout: float = 10.0
+    url: str,
+    *,
+    embedded: bool,
+    synchronous: Synchronous = "FULL",
+    busy_timeout: float = 10.0,
+    topics: Sequence[Topic] = TOPICS,
 ) -> SqlStore:
     """A store over a database that `turnout.adapters.store.schema.migrate` has made.
 
     ``embedded``: the outbox is the log, and what is committed is at once on the bus; otherwise rows wait for a
-    producer. Nothing is opened before the first use, so it may be called before a fork.
+    producer. ``topics``: of that log. Nothing is opened before the first use, so it may be called before a fork.
     Raises: PermanentError for a URL of another kind.
     """
     database = Database(url, synchronous=synchronous, busy_timeout=busy_timeout)
@@ -48,7 +54,7 @@ def open_store(
         return SqlStore(database, None)
     from turnout.adapters.embedded_log.log import EmbeddedLog
 
-    return SqlStore(database, EmbeddedLog(database))
+    return SqlStore(database, EmbeddedLog(database, topics))
 
 
 class SqlStore:
