@@ -24,9 +24,8 @@ from turnout.core.result import Result
 
 UNDO = 90.0  # seconds that going back gets after a cancel; it is not waited for a rollout then
 
-SHORTEST = (
-    8  # characters of a Secret's value that is masked in the whole log; in diff and manifests all of them are
-)
+MOST_HIDDEN, SHORTEST = 200, 8
+"""Of Secrets' values that are masked in the whole log: how many, and their characters. In diff and manifests all are."""
 
 
 def run(task: TaskRequested, workspace: Workspace) -> Result:
@@ -127,7 +126,7 @@ def _deploy(task: TaskRequested, options: DeployOptions, cluster: Cluster, deplo
 def _hide_secrets(workspace: Workspace, deploy: Deploy, rendered: Rendered) -> None:
     """What the manifests' Secrets hold, but for what is a word or a name of everybody's."""
     known = " ".join((deploy.engine.release, deploy.namespace, *objects.images(rendered.everything)))
-    for value in objects.secret_values(rendered.everything):
+    for value in objects.secret_values(rendered.everything)[:MOST_HIDDEN]:
         if len(value) >= SHORTEST and value not in known:
             workspace.hide(value)
 

@@ -119,7 +119,10 @@ class Cluster:
     def write(self, name: str, text: str) -> Path:
         """A file for a tool to read, made anew each time: what tools ran in between may have changed it."""
         folder = self.workspace.scratch / "deploy"
+        if folder.is_symlink() or folder.is_file():  # a tool's doing: it would have us write elsewhere
+            folder.unlink()
         folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)  # what is above it, is open to nobody else
         return put(folder / name, text)
 
 

@@ -12,9 +12,11 @@ from agents.deploy.objects import Id, Object
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """``file``: what the tools are given. ``objects``: what stays; ``everything``: with what runs beside it (hooks)."""
+    """``file``: what the tools are given, and its ``text``. ``objects``: what stays; ``everything``: with hooks, which
+    run beside it."""
 
     file: Path
+    text: str
     objects: tuple[Object, ...]
     everything: tuple[Object, ...]
 

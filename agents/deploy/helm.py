@@ -132,7 +132,7 @@ class HelmEngine:
         everything = objects.read(ran.stdout.decode(errors="replace"), f"what {self._asked.chart} renders")
         kept = objects.hooks_left_out(everything)
         text = "\n---\n".join(json.dumps(each) for each in kept)
-        return Rendered(self._cluster.write("manifests.yaml", text), kept, everything)
+        return Rendered(self._cluster.write("manifests.yaml", text), text, kept, everything)
 
     def _dependencies(self) -> None:
         """Fetched where the chart names some that are not in the repository."""

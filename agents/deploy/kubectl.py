@@ -117,7 +117,7 @@ class KubectlEngine:
         found = objects.read(text, "what kustomize has made")
         if not found:
             raise Refused("there is nothing in the manifests")
-        return Rendered(self._cluster.write("manifests.yaml", text), found, found)
+        return Rendered(self._cluster.write("manifests.yaml", text), text, found, found)
 
     def _sources(self) -> list[str]:
         if self._asked.kustomize is not None:
@@ -167,7 +167,7 @@ class KubectlEngine:
             task=self._task.task,
             attempt=self._task.attempt,
             before=before.revision if before else 0,
-            manifests=rendered.file.read_text("utf-8"),
+            manifests=rendered.text,
             restore="\n---\n".join(restore),
             created=tuple(
                 Named(kind=each.kind, name=each.name, namespace=each.namespace, group=each.group)
