@@ -154,7 +154,7 @@ class Wiring:
         from turnout.adapters.mirror import GitSource
         from turnout.planning import RepositoryPlanner
 
-        return RepositoryPlanner(self.projects, GitSource(self.mirrors), read_pipeline)
+        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.secrets.checkout), read_pipeline)
 
     @cached_property
     def launcher(self) -> Launcher:
@@ -273,9 +273,15 @@ class Wiring:
 
     @cached_property
     def gateway(self) -> Gateway:
-        from turnout.gateway import Gateway, Limits
+        from turnout.core.messages import TaskRequested
+        from turnout.gateway import CheckoutCredential, Gateway, Limits
 
         s = self.settings
+
+        def credential(task: TaskRequested) -> CheckoutCredential | None:
+            found = self.secrets.checkout(task.project, task.checkout.clone_url)
+            return CheckoutCredential(username=found.username, password=found.password) if found else None
+
         return Gateway(
             store=self.store,
             producer=self.producer,
@@ -290,6 +296,7 @@ class Wiring:
                 artifact=s.gateway_artifact,
                 artifacts=s.gateway_artifacts,
             ),
+            credential=credential,
         )
 
     @cached_property
@@ -474,9 +481,23 @@ class Wiring:
     @cached_property
     def agent_parts(self) -> Parts:
         """What a worker needs of the world; it never learns which store or broker is behind it."""
+        from agents.sdk.channel import GitCredential
         from agents.sdk.resident import Parts
+        from turnout.core.messages import Checkout
 
-        return Parts(self.bus, self.claims, self.artifacts, self.secrets, self.clock, self.settings.home)
+        def credential(checkout: Checkout) -> GitCredential | None:
+            found = self.secrets.checkout(checkout.repository, checkout.clone_url)
+            return GitCredential(username=found.username, password=found.password) if found else None
+
+        return Parts(
+            self.bus,
+            self.claims,
+            self.artifacts,
+            self.secrets,
+            self.clock,
+            self.settings.home,
+            credential=credential,
+        )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from agents.sdk.live import Live
 from agents.sdk.logs import PREFIX
 from turnout.core.artifact_keys import FINDINGS_NAME, attempt_key
 from turnout.core.errors import PermanentError, TransientError, TurnoutError
-from turnout.core.messages import TaskFinished, TaskRequested
+from turnout.core.messages import Checkout, TaskFinished, TaskRequested
 from turnout.core.model import Outcome
 from turnout.core.ports import Artifacts, Claims, Clock, Secrets
 from turnout.core.result import Result
@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class AttemptHost:
-    """What attempts of one worker share. ``agents``: kind → ``module:function``. ``credential``: for a clone URL."""
+    """What attempts of one worker share. ``agents``: kind → ``module:function``. ``credential``: for a checkout."""
 
     forks: ForkServer
     agents: dict[str, str]
@@ -50,7 +50,7 @@ class AttemptHost:
     grace: float = 5.0
     log_limit: int = 50_000_000
     fetch_again: tuple[float, ...] = (1.0, 4.0)
-    credential: Callable[[str], GitCredential | None] = field(default=lambda _: None)
+    credential: Callable[[Checkout], GitCredential | None] = field(default=lambda _: None)
 
     def begin(self, task: TaskRequested) -> HostedAttempt:
         return HostedAttempt(self, task)
@@ -141,7 +141,7 @@ class HostedAttempt:
             agent=host.agents[task.agent],
             home=host.home,
             secrets={name: values[name] for name in names},
-            credential=host.credential(task.checkout.clone_url),
+            credential=host.credential(task.checkout),
             sandbox=host.sandbox,
             grace=host.grace,
             log_limit=host.log_limit,

@@ -233,7 +233,7 @@ class Grants:
         found: dict[str, str] = self._asked()["secrets"]
         return {name: found[name] for name in names if name in found}
 
-    def credential(self, clone_url: str) -> GitCredential | None:  # noqa: ARG002 - of the task's own checkout
+    def credential(self, checkout: m.Checkout) -> GitCredential | None:  # noqa: ARG002 - of the task's own
         found = self._asked()["credential"]
         return GitCredential.model_validate(found) if found else None
 

@@ -25,6 +25,7 @@ from agents.sdk.live import Live
 from agents.sdk.orphans import remove_left_folders, speak_for_orphans
 from agents.sdk.slots import Slots
 from agents.sdk.spool import Spool
+from turnout.core.messages import Checkout
 from turnout.core.ports import Artifacts, Bus, Claims, Clock, Secrets
 
 CLAIMS_KEPT = 14 * 24 * 3600.0  # seconds; longer than a topic keeps a record that could come again
@@ -33,7 +34,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Parts:
-    """What a worker needs from the world. ``credential``: what fetching from a clone URL asks for, or None.
+    """What a worker needs from the world. ``credential``: what a checkout's remote asks for, or None.
 
     ``agents``: kind → ``module:function``, where it is not what `registry.find` finds.
     """
@@ -44,7 +45,7 @@ class Parts:
     secrets: Secrets
     clock: Clock
     home: Path
-    credential: Callable[[str], GitCredential | None] = field(default=lambda _: None)
+    credential: Callable[[Checkout], GitCredential | None] = field(default=lambda _: None)
     agents: dict[str, str] | None = None
 
 

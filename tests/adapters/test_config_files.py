@@ -7,6 +7,7 @@ import pytest
 
 from tests.core.writing import SMALLEST
 from turnout.adapters.config_files import BoundSecrets, ProjectFolder, read_pipeline, read_project
+from turnout.adapters.git_command import Credential
 from turnout.core.config import ProjectConfig
 from turnout.core.errors import InvalidConfig, PermanentError
 
@@ -199,3 +200,35 @@ def test_an_environments_own_secret_is_given_to_it_alone(tmp_path: Path) -> None
     )
     assert secrets.resolve("acme/shop", "production", ["TOKEN"]) == {"TOKEN": "for production"}
     assert secrets.resolve("acme/shop", "", ["TOKEN"]) == {"TOKEN": "for all"}
+
+
+# --- reading a private repository -----------------------------------------------------------------------
+
+PRIVATE = "clone_url: {url}, checkout: {{password: {{env: READ}}}}"
+
+
+def test_a_repository_that_not_everybody_may_read_is_read_with_what_is_bound_for_it(tmp_path: Path) -> None:
+    url = "https://git.example.org/acme/shop.git"
+    found = bound(tmp_path, {"READ": "t0ken"}, PRIVATE.format(url=url)).checkout("acme/shop", url)
+    assert found == Credential("t0ken", "x-access-token")
+    named = f"clone_url: {url}, checkout: {{username: oauth2, password: {{env: READ}}}}"
+    assert bound(tmp_path, {"READ": "t0ken"}, named).checkout("acme/shop", url) == Credential(
+        "t0ken", "oauth2"
+    )
+
+
+@pytest.mark.parametrize("asked", ["https://evil.example.org/acme/shop.git", "", "/srv/acme/shop.git"])
+def test_it_is_given_for_the_operators_own_address_and_for_no_other(tmp_path: Path, asked: str) -> None:
+    url = "https://git.example.org/acme/shop.git"
+    secrets = bound(tmp_path, {"READ": "t0ken"}, PRIVATE.format(url=url))
+    assert secrets.checkout("acme/shop", asked) is None
+    assert secrets.checkout("acme/other", url) is None
+    unnamed = bound(tmp_path, {"READ": "t0ken"}, "checkout: {password: {env: READ}}")
+    assert unnamed.checkout("acme/shop", asked) is None
+
+
+def test_it_does_not_cross_the_network_in_the_clear(tmp_path: Path) -> None:
+    url = "http://git.example.org/acme/shop.git"
+    with pytest.raises(PermanentError, match=r"is not sent to http://git\.example\.org") as caught:
+        bound(tmp_path, {"READ": "t0ken"}, PRIVATE.format(url=url)).checkout("acme/shop", url)
+    assert "t0ken" not in str(caught.value)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from turnout.adapters.git_command import Credential
 from turnout.adapters.yaml_source import load, load_bytes
 from turnout.core.config import PipelineConfig, ProjectConfig, parse_pipeline, parse_project
 from turnout.core.config_project import SecretBinding
 from turnout.core.errors import InvalidConfig, PermanentError, Problem
+from turnout.core.topics import AGENT_KINDS
 
 
-def read_pipeline(text: str, file: str, project: ProjectConfig | None = None) -> PipelineConfig:
-    """Raises: InvalidConfig with every problem."""
-    return parse_pipeline(load(text, file), project=project)
+def read_pipeline(
+    text: str, file: str, project: ProjectConfig | None = None, agents: Collection[str] = AGENT_KINDS
+) -> PipelineConfig:
+    """``agents``: those that it may name. Raises: InvalidConfig with every problem."""
+    return parse_pipeline(load(text, file), agents=agents, project=project)
 
 
 def read_project(text: str, file: str) -> ProjectConfig:
@@ -92,6 +97,9 @@ def _text(path: Path) -> str:
     return path.read_text(errors="replace")
 
 
+_PRIVATE = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class BoundSecrets:
     """The `Secrets` port: what the operator's project files bind, read when an attempt asks for it."""
@@ -111,6 +119,21 @@ class BoundSecrets:
                 f"bind it under `secrets` in the project file of {project}",
             )
         return {name: self._value(name, bound[name]) for name in names}
+
+    def checkout(self, repository: str, clone_url: str) -> Credential | None:
+        """What the repository's project file binds for reading from the address that it names itself; None: nothing.
+
+        Raises: PermanentError where it can't be had, or would cross the network in the clear; InvalidConfig.
+        """
+        config = self.projects.find(repository)
+        if config is None or config.checkout is None or not clone_url or config.clone_url != clone_url:
+            return None
+        if not _PRIVATE.match(clone_url):
+            raise PermanentError(
+                f"the credential for {config.repository} is not sent to {clone_url}", "use an https address"
+            )
+        password = self._value("checkout.password", config.checkout.password)
+        return Credential(password, config.checkout.username)
 
     def _value(self, name: str, binding: SecretBinding) -> str:
         if binding.env is not None:

@@ -244,10 +244,10 @@ class Mirrors:
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """The `Source` port over mirrors. ``credential``: repository → what its remote asks for, or None."""
+    """The `Source` port over mirrors. ``credential``: repository, clone URL → what its remote asks for, or None."""
 
     mirrors: Mirrors
-    credential: Callable[[str], Credential | None] = lambda _: None
+    credential: Callable[[str, str], Credential | None] = lambda *_: None
 
     def read(self, change: Change, path: str) -> str | None:
         sha = change.config_sha or change.sha
@@ -288,7 +288,7 @@ class GitSource:
         return tuple(sorted(each.decode("utf-8", "replace") for each in out.split(b"\0") if each))
 
     def _mirror(self, change: Change, sha: str) -> Mirror:
-        mirror = self.mirrors.of(change.clone_url, self.credential(change.repository))
+        mirror = self.mirrors.of(change.clone_url, self.credential(change.repository, change.clone_url))
         mirror.ensure(sha, change.ref if sha == change.sha else "")
         return mirror
 

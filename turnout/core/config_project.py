@@ -140,6 +140,19 @@ AskedOfImages = Annotated[
 """`EVERY_STAGE`, agents' kinds, or names of stages after ``stage:``."""
 
 
+class CheckoutConfig(Configured):
+    """What the server at ``clone_url`` asks for; a password or token that may read and nothing else is enough."""
+
+    username: str = Field(
+        default="x-access-token",
+        pattern=r"^[^:\x00-\x20\x7f]+$",
+        description="GitHub takes any name beside a token; GitLab `oauth2`.",
+    )
+    password: Annotated[SecretBinding, AfterValidator(_one_source)] = Field(
+        description="Where the server finds the password or token."
+    )
+
+
 class EnvironmentConfig(Configured):
     """A place that stages deploy to."""
 
@@ -224,6 +237,9 @@ class ProjectConfig(Configured):
     repository: Annotated[str, AfterValidator(_check_repository)] = Field(description="owner/name.")
     clone_url: Annotated[str, AfterValidator(_check_clone_url)] = Field(
         default="", description="Where git clones it from; not given: what the change says."
+    )
+    checkout: CheckoutConfig | None = Field(
+        default=None, description="Who reads the repository at `clone_url`, where not everybody may."
     )
     provider: ProviderConfig = Field(default=ProviderConfig(), description="Who hosts the repository.")
     branches: BranchesConfig = Field(default=BranchesConfig(), description="Which branches are special.")
