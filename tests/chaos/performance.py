@@ -32,12 +32,14 @@ LOOK = 0.25
 """Seconds between two looks at the store."""
 UNMOVED = 45.0
 """Seconds without a run that ends after which the next strike comes all the same."""
+JOBS_END = 60.0
+"""Seconds that launched jobs get to end once all runs have."""
 PATIENCE = 300.0
 """Seconds after the last strike within which all must have ended."""
-GROUPS = {
-    "functions": (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT),
-    "agents.script": (agent_topic("script"),),
-}
+FUNCTIONS = (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT)
+TASKS = (agent_topic("script"),)
+RESIDENT = {"functions": FUNCTIONS, "agents.script": TASKS}
+LAUNCHED = {"functions": (*FUNCTIONS, *TASKS)}
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Performance:
     runs: int
     say: Callable[[str], None] = print
     _struck: list[Struck] = field(default_factory=list)
+    _still: Sequence[int] = ()
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def play(self) -> Outcome:
@@ -84,6 +87,7 @@ class Performance:
             self._until_quiet(burst)
         finally:
             burst.stop()
+        self._still = self._jobs_end()
         status = self.theatre.stop()
         wrong = problems(self._look(burst))
         if status != 0:
@@ -157,6 +161,14 @@ class Performance:
             except AssertionError as error:
                 self.say(f"     {error}")
 
+    def _jobs_end(self) -> list[int]:
+        """Those launched jobs that do not end by themselves."""
+        try:
+            wait_until(lambda: not self.theatre.jobs(), JOBS_END, "jobs end", poll=LOOK)
+        except AssertionError:
+            pass  # the audit says so
+        return self.theatre.jobs()
+
     def _all_ended(self, burst: Burst) -> Callable[[], bool]:
         return lambda: not burst.sending and len(self._finished()) >= self.runs
 
@@ -178,7 +190,8 @@ class Performance:
 
     def _lag(self) -> dict[str, int]:
         bus = self.theatre.seen.bus
-        return {group: sum(bus.lag(group, topics).values()) for group, topics in GROUPS.items()}
+        groups = LAUNCHED if self.theatre.launched else RESIDENT
+        return {group: sum(bus.lag(group, topics).values()) for group, topics in groups.items()}
 
     def _look(self, burst: Burst) -> Seen:
         store = self.theatre.seen.store
@@ -196,8 +209,13 @@ class Performance:
             open_attempts=[each.id for run in runs if run.finished for each in store.attempts(run.id)],
             unpublished=self._unpublished(),
             lag=self._lag(),
-            left_over=_left_over(self.theatre.system.wiring.settings.home),
+            left_over=[*_left_over(self.theatre.system.wiring.settings.home), *self._jobs_left()],
         )
+
+    def _jobs_left(self) -> list[str]:
+        """A job that nobody wants any more hears so from the gateway, and where that is gone, it waits for its pass's
+        end: all of them must have ended while it was there."""
+        return [f"job {pid} still runs" for pid in self._still]
 
     def _outcome(self, began: float, burst: Burst, wrong: Sequence[str]) -> Outcome:
         store = self.theatre.seen.store

@@ -25,6 +25,8 @@ class Kind(StrEnum):
 
 
 PROCESSES = ("webhook", "orchestrator", "reporter", "sweeper", "dispatcher", "agent-script", "supervisor")
+LAUNCHED = ("gateway", "launcher", "jobs", "supervisor")
+"""Where every attempt is a job of its own, whose only door is the gateway; ``jobs``: those that run at that moment."""
 SERVERS = ("kafka", "postgresql")
 NETWORK = (Kind.CUT, Kind.BLACKHOLE, Kind.STALL, Kind.SLOW, Kind.HALF_CLOSE)
 LASTS: dict[Kind, tuple[float, float]] = {
@@ -66,13 +68,13 @@ class Strike:
 Choice = tuple[Kind, str]
 
 
-def choices(kinds: Sequence[Kind] = tuple(Kind)) -> tuple[Choice, ...]:
+def choices(kinds: Sequence[Kind] = tuple(Kind), processes: Sequence[str] = PROCESSES) -> tuple[Choice, ...]:
     """Every kind on every target that it can strike."""
     found: list[Choice] = []
     for kind in kinds:
         match kind:
             case Kind.KILL | Kind.FREEZE:
-                found += [(kind, each) for each in PROCESSES if (kind, each) != (Kind.FREEZE, "supervisor")]
+                found += [(kind, each) for each in processes if (kind, each) != (Kind.FREEZE, "supervisor")]
             case Kind.FULL:
                 found.append((kind, "disk"))
             case _:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +23,10 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.pushes import Repository, make_repositories
 from tests.chaos.schedule import Kind, Strike
 from tests.e2e.system import System
+from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
 from turnout.core.errors import TurnoutError
+from turnout.runtimes.process import started_at
 from turnout.stack.layout import read_running
 from turnout.wiring import Wiring
 
@@ -32,6 +34,7 @@ STAGES = ("lint", "test", "build", "security", "deploy")
 DISK = 96 << 20
 TIMING = {"TURNOUT_LEASE": "30", "TURNOUT_HEARTBEAT": "5", "TURNOUT_SESSION_TIMEOUT": "10"}
 """As it comes."""
+LAUNCHED = {"TURNOUT_LAUNCHER_RUNTIMES": "process", "TURNOUT_LAUNCHER_VIA": "gateway"}
 LATENCY = 0.15
 """Seconds that each piece waits at a proxy while it is slow."""
 
@@ -64,14 +67,16 @@ class Theatre:
     """``turnout up``, kept up as an init system would. ``shared``: each function in a process of its own, on Kafka and
     PostgreSQL, each behind a proxy; False: as it comes, on the embedded log and SQLite.
 
+    ``launched``: each attempt is a job that the launcher starts with its pass, and no agent is resident.
     ``disk``: the home is on a small disk of its own; False: mounting one isn't allowed here.
     """
 
-    def __init__(self, home: Path, *, shared: bool = True) -> None:
+    def __init__(self, home: Path, *, shared: bool = True, launched: bool = False) -> None:
         self.home = home
         self.disk = may_mount()
         self.proxies: Mapping[str, Proxy] = {}
         self.servers: Mapping[str, LocalServer] = {}
+        self.launched = launched
         self._shared = shared
         self.falls = 0  # how often the stack went down without being told to
         self._closing = ExitStack()
@@ -84,8 +89,9 @@ class Theatre:
             through, direct = self._servers(stack) if self._shared else ({}, {})
             if self.disk:
                 self._small = stack.enter_context(SmallDisk(self.home / "state", DISK))
+            settings = TIMING | through | (LAUNCHED if self.launched else {})
             arguments = ["--separate"] if self._shared else []
-            self.system = stack.enter_context(System(self.home, TIMING | through, arguments))
+            self.system = stack.enter_context(System(self.home, settings, arguments))
             self.seen = Wiring(read_settings(self.system.environ | direct))
             stack.callback(self.seen.store.close)
             self._repositories()
@@ -168,7 +174,17 @@ class Theatre:
         running = read_running(self.system.wiring.settings.home)
         return running.parts if running else {}
 
+    def jobs(self) -> list[int]:
+        """Processes of launched jobs that live."""
+        marks = (self.system.wiring.settings.home / "jobs").glob("*.launched")
+        told = [each.read_text().split() for each in sorted(marks)]
+        return [int(each[0]) for each in told if len(each) == 2 and started_at(int(each[0])) == each[1]]
+
     def _processes(self, part: str, *, whole: bool) -> list[int]:
+        if part == "jobs":
+            with suppress(AssertionError):  # then it is told that it struck nothing
+                wait_until(self.jobs, 20.0, "a job runs")
+            return [pid for job in self.jobs() for pid in (tree(job) if whole else [job])]
         pid = self.parts.get(part)
         if pid is None:
             return []
@@ -176,7 +192,9 @@ class Theatre:
 
     def _kill(self, part: str, *, whole: bool) -> str:
         heard = send(self._processes(part, whole=whole), signal.SIGKILL)
-        return f"{len(heard)} processes" if whole else ("" if heard else "it was not there")
+        if part == "jobs" or whole:
+            return f"{len(heard)} processes"
+        return "" if heard else "it was not there"
 
     def _kill_supervisor(self, *, whole: bool) -> str:
         there = self.down(0.0, whole=whole)
@@ -194,7 +212,7 @@ class Theatre:
 
     def _freeze(self, strike: Strike) -> str:
         # A function's server is a parent and a worker: stopping the parent alone would stop nothing.
-        whole = strike.whole or strike.target not in ("dispatcher", "agent-script")
+        whole = strike.whole or strike.target not in ("dispatcher", "agent-script", "jobs")
         heard = send(self._processes(strike.target, whole=whole), signal.SIGSTOP)
         wait(strike.lasts)
         send(heard, signal.SIGCONT)
