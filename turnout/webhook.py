@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from turnout.asking import Asking
 from turnout.core import messages as m
-from turnout.core.change import Change, NoChange
+from turnout.core.change import Ask, Change, NoChange
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.ids import delivery_message_id, run_id
 from turnout.core.ports import Clock, Commit, Delivery, Producer, Store
@@ -32,19 +33,23 @@ class Answer:
     body: Mapping[str, Any]
 
 
-ReadPayload = Callable[[str, bytes], Change | NoChange]
+ReadPayload = Callable[[str, bytes], Change | NoChange | Ask]
 """Event name and raw body to what they say. Raises: PermanentError."""
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """``secrets``: any of them may have signed (rotation). ``producer`` is None where the store's outbox is the log."""
+    """``secrets``: any of them may have signed (rotation). ``producer`` is None where the store's outbox is the log.
+
+    ``asking``: what people ask for; None: they are not heard here.
+    """
 
     store: Store
     producer: Producer | None
     clock: Clock
     secrets: tuple[bytes, ...]
     read_payload: ReadPayload
+    asking: Asking | None = None
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request. ``headers`` is read without regard to case. Never raises for anything a client sent."""
@@ -74,7 +79,7 @@ class Webhook:
         except PermanentError as error:
             return _refusal(422, error.message, error.hint)
 
-    def _accept(self, event: str, delivery: str, found: Change | NoChange) -> Answer:
+    def _accept(self, event: str, delivery: str, found: Change | NoChange | Ask) -> Answer:
         now = self.clock.now()
         message = delivery_message_id(PROVIDER, delivery)
         row = Delivery(
@@ -89,17 +94,40 @@ class Webhook:
         known = self.store.receive(row)
         if known.status != "received":
             return self._again(known)
-        if not isinstance(found, Change):
-            self.store.update_delivery(replace(row, status="ignored", reason=found.reason))
-            return Answer(202, {"delivery": delivery, "status": "ignored", "reason": found.reason})
+        if isinstance(found, Ask):
+            return self._asked(found, row)
+        if isinstance(found, NoChange):
+            return self._ignored(row, found.reason)
         request = m.RunRequested(trigger=message, change=found, delivery=delivery, requested_by=found.author)
-        record = m.wrap(request, id=message, source=SOURCE, at=now).to_record(
-            PIPELINE_EVENTS, found.repository
-        )
-        published = replace(row, status="published")
-        rows = self.store.commit(Commit(None, 0, (), (record,), now, delivery=published))
-        publish(rows, self.store, self.producer, self.clock)
+        self._send(((message, request),), replace(row, status="published"))
         return Answer(202, {"delivery": delivery, "status": "accepted", "run": run_id(message)})
+
+    def _asked(self, ask: Ask, row: Delivery) -> Answer:
+        if self.asking is None:
+            return self._ignored(row, f"{ask.verb}: nobody listens to what people ask here")
+        wanted = self.asking.wanted(ask, row.id, row.message)
+        if isinstance(wanted, str):
+            return self._ignored(row, wanted[:500])
+        new = any(isinstance(message, m.RunRequested) for _, message in wanted.messages)
+        told = replace(row, status="published" if new else "run", run=wanted.run, reason=wanted.said[:500])
+        self._send(wanted.messages, told)
+        return Answer(
+            202, {"delivery": row.id, "status": "accepted", "run": wanted.run, "reason": wanted.said}
+        )
+
+    def _ignored(self, row: Delivery, reason: str) -> Answer:
+        self.store.update_delivery(replace(row, status="ignored", reason=reason))
+        return Answer(202, {"delivery": row.id, "status": "ignored", "reason": reason})
+
+    def _send(self, messages: Sequence[tuple[str, m.Message]], delivery: Delivery) -> None:
+        """Record and publish them, each under its id."""
+        now, key = self.clock.now(), delivery.repository
+        records = tuple(
+            m.wrap(message, id=id, source=SOURCE, at=now).to_record(PIPELINE_EVENTS, key)
+            for id, message in messages
+        )
+        rows = self.store.commit(Commit(None, 0, (), records, now, delivery=delivery))
+        publish(rows, self.store, self.producer, self.clock)
 
     def _again(self, known: Delivery) -> Answer:
         """A redelivery: what was said the first time, and nothing is done."""

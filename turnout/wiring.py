@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from turnout.adapters.github_api import GitHubApi
     from turnout.adapters.mirror import Mirrors
     from turnout.adapters.store.sql_store import SqlStore
+    from turnout.asking import Asking
     from turnout.attesting import Attesting
     from turnout.commanding import Commands
     from turnout.core.ports import Bus, JobRuntime, Producer
@@ -63,6 +64,7 @@ class Wiring:
                 self.settings.store_url,
                 embedded=self.settings.embedded,
                 synchronous=self.settings.sqlite_synchronous,
+                topics=self.settings.topics,
             )
         except PermanentError as error:
             raise InvalidSettings(f"TURNOUT_DATABASE_URL: {error.message}", error.hint) from error
@@ -72,7 +74,8 @@ class Wiring:
         if self.settings.embedded:
             from turnout.adapters.embedded_log.bus import EmbeddedBus
 
-            return EmbeddedBus(self.store.database, session_timeout=self.settings.session_timeout)
+            s = self.settings
+            return EmbeddedBus(self.store.database, session_timeout=s.session_timeout, topics=s.topics)
         return self._kafka()
 
     def _kafka(self) -> Bus:
@@ -91,7 +94,8 @@ class Wiring:
                 token_provider="google" if s.kafka_sasl_mechanism == "OAUTHBEARER" else "",
                 replication_factor=s.kafka_replication_factor,
                 session_timeout=s.session_timeout,
-            )
+            ),
+            s.topics,
         )
 
     @cached_property
@@ -112,7 +116,16 @@ class Wiring:
 
         given = self.settings.webhook_secret.get_secret_value()
         secrets = tuple(each.strip().encode() for each in given.split(",") if each.strip())
-        return Webhook(self.store, self._outbox_producer, self.clock, secrets, read_payload)
+        return Webhook(self.store, self._outbox_producer, self.clock, secrets, read_payload, self._asking())
+
+    def _asking(self) -> Asking:
+        from turnout.asking import Asking
+
+        if self.github is None:
+            return Asking(self.store, None)
+        from turnout.adapters.github_people import GitHubPeople
+
+        return Asking(self.store, GitHubPeople(self.github))
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
@@ -154,7 +167,8 @@ class Wiring:
         from turnout.adapters.mirror import GitSource
         from turnout.planning import RepositoryPlanner
 
-        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.secrets.checkout), read_pipeline)
+        parse = partial(read_pipeline, agents=self.settings.kinds)
+        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.secrets.checkout), parse)
 
     @cached_property
     def launcher(self) -> Launcher:

@@ -66,7 +66,7 @@ class Refused(Exception):
 @dataclass
 class Hub:
     """One repository and one App. ``tokens``: those that are good now; those of the App's installation begin with
-    ``ghs_``. Thread-safe.
+    ``ghs_``. ``people``: to the permission that each has. ``teams``: ``org/team`` to its members. Thread-safe.
     """
 
     repository: str = "acme/shop"
@@ -77,6 +77,9 @@ class Hub:
     comments: dict[int, Json] = field(default_factory=dict)
     deployments: dict[int, Json] = field(default_factory=dict)
     deployed: list[Json] = field(default_factory=list)
+    people: dict[str, str] = field(default_factory=dict)
+    teams: dict[str, set[str]] = field(default_factory=dict)
+    pulls: dict[int, Json] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -120,6 +123,10 @@ class Hub:
                 return Answer(200, {"id": 7})
             if token not in self.tokens:
                 raise Refused(401, "Bad credentials")
+            if found := re.fullmatch(r"/orgs/([^/]+)/teams/([^/]+)/memberships/([^/]+)", path):
+                if found[3] not in self.teams.get(f"{found[1]}/{found[2]}", ()):
+                    raise Refused(404, "Not Found")
+                return Answer(200, {"state": "active", "role": "member"})
             for pattern, verb, work in self._routes():
                 found = re.fullmatch(f"/repos/{re.escape(self.repository)}{pattern}", path)
                 if found and verb == method:
@@ -144,6 +151,8 @@ class Hub:
             (r"/deployments", "GET", self._list_deployments),
             (r"/deployments/(\d+)/statuses", "POST", self._make_deployed),
             (r"/deployments/(\d+)/statuses", "GET", self._list_deployed),
+            (r"/pulls/(\d+)", "GET", lambda at, *_: Answer(200, self._one(self.pulls, at[0]))),
+            (r"/collaborators/([^/]+)/permission", "GET", self._permission),
         )
 
     def _new_token(self) -> Json:
@@ -155,6 +164,9 @@ class Hub:
         if int(number) not in of:
             raise Refused(404, "Not Found")
         return of[int(number)]
+
+    def _permission(self, at: Sequence[str], _body: Json, _query: Mapping[str, str], _token: str) -> Answer:
+        return Answer(200, {"permission": self.people.get(at[0], "none"), "user": {"login": at[0]}})
 
     # --- check runs -------------------------------------------------------------------------------
 

@@ -15,14 +15,14 @@ from tests.core.test_envelope import JSON
 from tests.real import require
 from tests.test_webhook import BEFORE, SHA, Door, pull_request, push
 from turnout.adapters.github_payload import MAX_LISTED_COMMITS, read_payload
-from turnout.core.change import Change, NoChange
+from turnout.core.change import Ask, Change, NoChange
 from turnout.core.errors import PermanentError
 from turnout.core.model import ChangeKind
 
 LONG = "c" * 64
 
 
-def read(payload: Any, event: str = "push") -> Change | NoChange:
+def read(payload: Any, event: str = "push") -> Change | NoChange | Ask:
     return read_payload(event, json.dumps(payload).encode())
 
 
@@ -215,7 +215,7 @@ def test_whatever_is_sent_is_a_change_no_change_or_refused_with_a_reason(event: 
     except PermanentError as error:
         said = error.message
     else:
-        said = found.repository if isinstance(found, Change) else found.reason
+        said = found.reason if isinstance(found, NoChange) else found.repository
     assert said
 
 

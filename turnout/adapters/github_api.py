@@ -54,6 +54,10 @@ class GitHubApi:
         self._known: OrderedDict[tuple[str, str], tuple[str, Any, str]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def url(self, path: str) -> str:
+        """Of what is not below a repository; takes a path's place."""
+        return self._base_url + path
+
     def get(self, repository: str, path: str, **params: str | int) -> Any:
         """``path`` begins below the repository. Raises: NotFound, GitHubRefused, TransientError; so does the rest."""
         return self._for(repository, "GET", path, params=params)[0]

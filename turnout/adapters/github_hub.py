@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from turnout.reporting.github_text import Check
 
 
+ACTIONS = [
+    {"label": "Approve", "description": "Let what waits begin", "identifier": "approve"},
+    {"label": "Reject", "description": "End the run here", "identifier": "reject"},
+]
+"""Buttons of a check that waits for people. `turnout.adapters.github_asks` hears them."""
+
+
 @dataclass(frozen=True, slots=True)
 class GitHubHub:
     """`turnout.reporting.github_channel.Hub`."""
@@ -115,6 +122,8 @@ class GitHubHub:
 
 def _check(check: Check) -> dict[str, Any]:
     body: dict[str, Any] = {"name": check.name, "status": check.status, "output": _output(check)}
+    if check.conclusion == "action_required":
+        body["actions"] = ACTIONS
     if check.url:
         body["details_url"] = check.url
     if check.started_at:

@@ -6,23 +6,32 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import AfterValidator, FailFast, Field, ValidationError
 
-from turnout.core.change import Change, NoChange
-from turnout.core.errors import PermanentError
+from turnout.adapters.github_asks import APPROVE_LABEL, read_check_run, read_check_suite, read_comment
+from turnout.adapters.github_parts import (
+    MAX_NAME,
+    Part,
+    Person,
+    Prose,
+    Repository,
+    Sha,
+    object_of,
+    read,
+    whole,
+)
+from turnout.core.change import Ask, Change, NoChange
 from turnout.core.model import ChangeKind
-from turnout.core.quoting import quoted
 
 GONE = "0" * 40
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened"})
 MAX_LISTED_COMMITS = 20
 """GitHub lists at most this many commits in a push: with more, the changed files are not all known."""
-MAX_URL, MAX_NAME = 2000, 200
+MAX_URL = 2000
 MAX_COMMITS = 2048
 """Source: "Webhook events and payloads", push: the array holds at most so many."""
 MAX_PATHS, MAX_PATHS_BYTES = 3000, 200_000
@@ -43,95 +52,79 @@ def _check_branch(name: str) -> str:
     return name
 
 
-def _whole(text: str) -> str:
-    """Without NUL, which no text column of PostgreSQL takes, and half surrogate pairs, which UTF-8 does not."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-_Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-_Prose = Annotated[str, AfterValidator(_whole)]
 _Paths = Annotated[tuple[str, ...], FailFast()]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class _Label(Part):
+    name: Prose = ""
 
 
-class _Repository(_Part):
-    full_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=300)
-    clone_url: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=2000)
-    default_branch: Annotated[_Prose, Field(max_length=1000)] = ""
-    fork: bool = False
-
-
-class _Person(_Part):
-    login: _Prose = ""
-    name: _Prose | None = None
-
-
-class _Commit(_Part):
-    id: _Sha | Literal[""] = ""
-    message: _Prose = ""
-    author: _Person = _Person()
+class _Commit(Part):
+    id: Sha | Literal[""] = ""
+    message: Prose = ""
+    author: Person = Person()
     added: _Paths = ()
     modified: _Paths = ()
     removed: _Paths = ()
 
 
-class _Push(_Part):
+class _Push(Part):
     ref: Annotated[str, Field(pattern=r"^refs/", max_length=1000), AfterValidator(_check_ref)]
-    before: _Sha
-    after: _Sha
+    before: Sha
+    after: Sha
     deleted: bool = False
     forced: bool = False
-    compare: _Prose = ""
+    compare: Prose = ""
     head_commit: _Commit | None = None
     commits: Annotated[tuple[_Commit, ...], FailFast(), Field(max_length=MAX_COMMITS)] = ()
-    repository: _Repository
-    sender: _Person = _Person()
+    repository: Repository
+    sender: Person = Person()
 
 
-class _End(_Part):
+class _End(Part):
     ref: Annotated[str, Field(max_length=1000), AfterValidator(_check_branch)]
-    sha: _Sha
-    repo: _Repository | None = None
+    sha: Sha
+    repo: Repository | None = None
 
 
-class _PullRequest(_Part):
+class _PullRequest(Part):
     number: int = Field(ge=1, lt=2**31)
-    title: _Prose = ""
-    html_url: _Prose = ""
-    user: _Person | None = None
+    title: Prose = ""
+    html_url: Prose = ""
+    user: Person | None = None
     head: _End
     base: _End
 
 
-class _PullRequestEvent(_Part):
-    action: Annotated[_Prose, Field(max_length=100)]
+class _PullRequestEvent(Part):
+    action: Annotated[Prose, Field(max_length=100)]
     pull_request: _PullRequest
-    repository: _Repository
+    repository: Repository
+    label: _Label = _Label()
+    sender: Person = Person()
 
 
-class _Any(_Part):
-    repository: _Repository | None = None
+class _Any(Part):
+    repository: Repository | None = None
 
 
-_Model = TypeVar("_Model", bound=_Part)
-
-
-def read_payload(event: str, body: bytes) -> Change | NoChange:
+def read_payload(event: str, body: bytes) -> Change | NoChange | Ask:
     """What a delivery says. ``event`` is the ``X-GitHub-Event`` header, ``body`` the raw JSON.
 
     Raises: PermanentError naming the field that is missing or wrong.
     """
-    payload = _object(body)
+    payload = object_of(body)
     match event:
         case "push":
-            return _push(_read(_Push, payload))
+            return _push(read(_Push, payload))
         case "pull_request":
-            return _pull_request(_read(_PullRequestEvent, payload))
+            return _pull_request(read(_PullRequestEvent, payload))
+        case "check_run":
+            return read_check_run(payload)
+        case "check_suite":
+            return read_check_suite(payload)
+        case "issue_comment":
+            return read_comment(payload)
         case _:
             found = _repository_of(payload)
             said = "pong" if event == "ping" else f"a {event!r} event starts no run"
@@ -144,6 +137,16 @@ def _repository_of(payload: dict[str, Any]) -> str:
     except ValidationError:
         return ""
     return repository.full_name if repository else ""
+
+
+def read_pull_request(found: dict[str, Any]) -> Change:
+    """A pull request as GitHub's API tells of it. Raises: PermanentError."""
+    base = found.get("base")
+    repository = base.get("repo") if isinstance(base, dict) else None
+    event = {"action": "opened", "pull_request": found, "repository": repository}
+    change = _pull_request(read(_PullRequestEvent, event))
+    assert isinstance(change, Change)
+    return change
 
 
 def _push(push: _Push) -> Change | NoChange:
@@ -193,14 +196,17 @@ def _author(push: _Push) -> str:
 def _paths(commits: tuple[_Commit, ...]) -> tuple[str, ...] | None:
     if not commits or len(commits) >= MAX_LISTED_COMMITS:
         return None
-    paths = {_whole(path) for c in commits for path in (*c.added, *c.modified, *c.removed)}
+    paths = {whole(path) for c in commits for path in (*c.added, *c.modified, *c.removed)}
     if len(paths) > MAX_PATHS or sum(len(path.encode()) for path in paths) > MAX_PATHS_BYTES:
         return None
     return tuple(sorted(paths))
 
 
-def _pull_request(event: _PullRequestEvent) -> Change | NoChange:
+def _pull_request(event: _PullRequestEvent) -> Change | NoChange | Ask:
     request, name = event.pull_request, event.repository.full_name
+    if event.action == "labeled" and event.label.name == APPROVE_LABEL:
+        who = event.sender.login[:MAX_NAME]
+        return Ask(repository=name, verb="approve", by=who, sha=request.head.sha, number=request.number)
     if event.action not in PULL_REQUEST_ACTIONS:
         return NoChange(repository=name, reason=f"pull request #{request.number} was {event.action}")
     head = request.head.repo
@@ -221,24 +227,3 @@ def _pull_request(event: _PullRequestEvent) -> Change | NoChange:
         url=request.html_url[:MAX_URL],
         config_sha=request.base.sha if fork else "",
     )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise PermanentError(
-            f"the body is not JSON: {error}", "set the webhook's content type to application/json"
-        ) from error
-    if not isinstance(found, dict):
-        raise PermanentError(f"the body is a JSON {type(found).__name__}, expected an object")
-    return found
-
-
-def _read(model: type[_Model], payload: dict[str, Any]) -> _Model:
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise PermanentError(f"{path}: {first['msg']}, got {quoted(first['input'])}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from turnout.core.model import ChangeKind, Value
 
 
@@ -40,3 +42,22 @@ class NoChange(Value):
 
     repository: str
     reason: str
+
+
+class Ask(Value):
+    """What a person asks of a run that is there, or for one of a pull request.
+
+    ``run``: its id; empty: the newest of pull request ``number``, or of commit ``sha``. ``stage``: empty: the whole, or
+    for an approval the stages that wait. ``permitted``: whoever hosts the repository has seen to it that ``by`` may
+    write to it; otherwise it has to be asked.
+    """
+
+    repository: str
+    verb: Literal["run", "rerun", "rerun failed", "cancel", "approve", "reject"]
+    by: str
+    run: str = ""
+    sha: str = ""
+    number: int = 0
+    stage: str = ""
+    comment: str = ""
+    permitted: bool = False

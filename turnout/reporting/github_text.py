@@ -31,7 +31,7 @@ Status = Literal["queued", "in_progress", "completed"]
 
 CHECKS: Mapping[Light, tuple[Status, str]] = {
     Light.PENDING: ("queued", ""),
-    Light.WAITING: ("queued", ""),
+    Light.WAITING: ("completed", "action_required"),
     Light.RUNNING: ("in_progress", ""),
     Light.RETRYING: ("in_progress", ""),
     Light.SUCCESS: ("completed", "success"),
