@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import sys
 import threading
@@ -169,6 +170,19 @@ def test_the_launcher_of_a_cluster_is_made_without_asking_it(tmp_path: Path) -> 
 # --- what goes wrong --------------------------------------------------------------------------------------
 
 
+def write_config(path: Path, server: str) -> None:
+    one, two = {"cluster": "c", "user": "u", "namespace": "first"}, {"cluster": "c", "user": "u"}
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "one", "context": one}, {"name": "two", "context": two}],
+        "current-context": "one",
+    }
+    path.write_text(json.dumps(content))
+
+
 class Answering:
     """An API server that gives one answer to whatever it is asked."""
 
@@ -198,26 +212,7 @@ class Answering:
         self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         self.config = folder / "config"
-        self.config.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [
-                        {
-                            "name": "c",
-                            "cluster": {"server": f"http://127.0.0.1:{self.server.server_address[1]}"},
-                        }
-                    ],
-                    "users": [{"name": "u", "user": {"token": "t"}}],
-                    "contexts": [
-                        {"name": "one", "context": {"cluster": "c", "user": "u", "namespace": "first"}},
-                        {"name": "two", "context": {"cluster": "c", "user": "u"}},
-                    ],
-                    "current-context": "one",
-                }
-            )
-        )
+        write_config(self.config, f"http://127.0.0.1:{self.server.server_address[1]}")
 
     def close(self) -> None:
         self.server.shutdown()
@@ -273,6 +268,15 @@ def test_an_answer_that_is_cut_off_is_asked_again(server: Answering, api: Kubern
     server.says(200, b"", ("content-length", "100"))
     with pytest.raises(TransientError):
         api.job("x")
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turnout.runtimes.kubernetes_api.ANSWER_WITHIN", (5.0, 0.1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = tmp_path / "config"
+        write_config(config, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(TransientError, match="timed out"):
+            open_api(str(config), "", "").job("x")
 
 
 def test_a_manifest_that_is_refused_says_why_and_what_to_look_at(

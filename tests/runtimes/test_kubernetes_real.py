@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from tests.waiting import wait_until
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.messages import TaskRequested
 from turnout.core.ports import JobState
+from turnout.runtimes.kubernetes_api import open_api
 from turnout.runtimes.kubernetes_manifest import name_of
 from turnout.runtimes.kubernetes_placement import Placement
 
@@ -360,3 +362,37 @@ def test_the_manifest_for_operators_is_all_that_a_cluster_needs(cluster: Cluster
     running(jobs, task)
     jobs.open().cancel(task.attempt)
     assert ended(jobs, task.attempt).reason == "it was cancelled"
+
+
+def test_a_launcher_in_a_pod_uses_the_pods_own_account_and_namespace(
+    jobs: KubernetesJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = json.loads(jobs.cluster.kubeconfig_for(jobs.namespace, rules=RULES).read_text())
+    address = urlsplit(jobs.cluster.server)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
+    files = {"token": held["users"][0]["user"]["token"], "namespace": jobs.namespace}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    incluster = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{incluster}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(f"{incluster}.SERVICE_CERT_FILENAME", str(jobs.cluster.authority))
+    monkeypatch.setattr("turnout.runtimes.kubernetes_api.NAMESPACE_FILE", tmp_path / "namespace")
+    api = open_api("", "", "")
+    assert api.namespace == jobs.namespace
+    assert api.job("nothing") is None
+
+
+def test_a_pod_that_a_taint_drives_away_is_told_as_evicted(jobs: KubernetesJobs) -> None:
+    task = task_of("script")
+    running(jobs, task)
+    node = jobs.pod(task.attempt)["spec"]["nodeName"]
+    taint = {"key": "turnout.test/empty", "effect": "NoExecute"}
+    try:
+        jobs.cluster.api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": [taint]}})
+        settled(jobs, task)
+    finally:
+        jobs.cluster.api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": None}})
+    reason = ended(jobs, task.attempt).reason
+    assert "DisruptionTarget" in reason or "DeletionByTaintManager" in reason
+    assert jobs.begun(task.attempt) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from turnout.core.errors import PermanentError, TransientError
@@ -15,6 +16,8 @@ from turnout.core.errors import PermanentError, TransientError
 Object = Mapping[str, Any]
 ANSWER_WITHIN = (5.0, 30.0)  # seconds: to connect, to answer
 LAST_LINES = 20
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""In a pod that has an account: whose namespace is meant where nothing says which."""
 _MERGE = "application/merge-patch+json"
 _LACKS = re.compile(r'cannot (?P<verb>\w+) resource "(?P<what>[\w/.]+)" in API group "(?P<group>[\w.]*)"')
 DOCS = "docs/runtimes-kubernetes.md has the role"
@@ -200,8 +203,7 @@ def _load(configuration: Any, config: str, context: str) -> str:
 
 def _account_namespace() -> str:
     try:
-        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace") as file:
-            return file.read().strip()
+        return NAMESPACE_FILE.read_text().strip()
     except OSError:
         return ""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.waiting import wait_until
 from turnout.core.errors import PermanentError
 
 PATIENCE = 30.0
+ROOT = Path(__file__).parents[3]
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -147,6 +150,32 @@ def test_a_cluster_that_is_stopped_leaves_neither_processes_nor_data() -> None:
         assert len(pids) == len(SERVERS)
     assert not folder.exists()
     assert not [each for each in pids if Path(f"/proc/{each}").exists()]
+
+
+@pytest.mark.real
+def test_the_servers_die_with_a_starter_that_is_killed() -> None:
+    require("a Kubernetes cluster", available(), INSTALL)
+    require("setpriv", shutil.which("setpriv") is not None, "Debian's util-linux has it")
+    program = (
+        "import os, signal; from local.cluster import Cluster; own = Cluster(nodes=1); own.start();"
+        "print(own.folder, *own.pids, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, cwd=ROOT
+    )
+    folder, *pids = done.stdout.split()
+    try:
+        assert len(pids) == len(SERVERS), done.stderr
+        wait_until(lambda: not any(alive(each) for each in pids), PATIENCE, "they are gone")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.real
