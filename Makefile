@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -56,9 +56,10 @@ fuzz: $(READY) ## Fuzz every parser and door, guided by coverage (SECONDS=600 of
 simulate: $(READY) ## Play SEEDS=1000 worlds in which everything goes wrong, from FIRST=0 on; or tell the story of one SEED=…
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
 
-# RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time.
+# RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time. LAUNCHED=1: every
+# attempt is a job that knows the gateway alone.
 chaos: real-parts ## Kill, stop and cut off everything while RUNS=200 runs go on; nothing may be lost or done twice
-	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(LAUNCHED),--launched)
 
 chaos-compare: real-parts ## The same deliveries and strikes for Buildbot; writes the table in docs/chaos.md
 	@tests/peers/setup.sh
@@ -90,6 +91,10 @@ kafka: $(READY) ## Run a real Apache Kafka on loopback until Ctrl-C
 
 postgres: $(READY) ## Run a real PostgreSQL on loopback until Ctrl-C
 	@$(BIN)/python -m local.postgres.server
+
+cluster: $(READY) ## Run a Kubernetes cluster (etcd, API server, controllers, scheduler, kwok's nodes) until Ctrl-C
+	@local/setup/cluster.sh
+	@$(BIN)/python -m local.cluster
 
 lock: $(READY) ## Resolve requirements*.in anew into requirements*.txt (pinned, hashed)
 	@local/setup/lock.sh
