@@ -11,7 +11,8 @@ The API server, the controllers, the scheduler and etcd are the real ones, built
         cluster.kubeconfig_for(namespace, "edit")          # a service account's; rules=[…] for exact rights
         subprocess.run([program("kubectl"), "--kubeconfig", cluster.kubeconfig, …])   # also helm (4), helm3
 
-`make cluster` runs one until Ctrl-C. In tests: the fixture `cluster` (one a session, of `tests/cluster.py`; name namespaces apart by `cluster.namespace()`).
+`make cluster` runs one until Ctrl-C. In tests: the fixture `cluster` (one a session, of `tests/cluster.py`; each test
+makes namespaces of its own by `cluster.namespace()`).
 
 How a pod behaves follows from its first container's image, ``behave.test/BEHAVIOUR:any-tag``, or from its annotation
 ``behave.test/as: BEHAVIOUR``, so that `set image` to one that fails is a rollout that fails:
