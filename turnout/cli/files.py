@@ -126,9 +126,12 @@ def _read(file: Path) -> str:
 
 
 def _parse_pipeline(file: Path, project: Any) -> Any:
-    from turnout.adapters.config_files import read_pipeline
+    import os
 
-    return read_pipeline(_read(file), str(file), project)
+    from turnout.adapters.config_files import read_pipeline
+    from turnout.adapters.settings import read_settings
+
+    return read_pipeline(_read(file), str(file), project, read_settings(os.environ).kinds)
 
 
 def _parse_project(file: Path) -> Any:
