@@ -15,8 +15,10 @@ DOCKER_HOST = "TURNOUT_DOCKER_HOST"
 """The address of a Docker Engine, as docker takes it (``unix:///run/docker.sock``)."""
 CACHE = "TURNOUT_BUILD_CACHE"
 """How much room the layers of earlier builds may take for each of a project's storages."""
+KANIKO = "TURNOUT_KANIKO_EXECUTOR"
+"""Where kaniko's executor is, in an agent's image that has one; empty: ``/kaniko/executor``."""
 
-BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST, CACHE)
+BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST, CACHE, KANIKO)
 
 
 def build_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

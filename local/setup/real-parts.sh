@@ -14,6 +14,7 @@ fetch() {
     "$here/github.sh"
     "$here/scanners.sh"
     "$here/cluster.sh"
+    "$here/kaniko.sh"
 }
 
 has() { command -v "$1" >/dev/null; }
