@@ -12,6 +12,7 @@ from agents.sdk.workspace import AgentError
 # Each module has `build` (a `Backend`) and `missing(asked) -> str`: why it cannot build this here, empty: it can.
 MODULES: Final[dict[BackendName, str]] = {
     "buildah": "agents.build.buildah",
+    "kaniko": "agents.build.kaniko",
     "cloudbuild": "agents.build.cloudbuild",
 }
 """In the order of ``auto``. Loaded on use: each brings its own libraries."""
