@@ -25,7 +25,7 @@ from turnout.core.result import Result
 UNDO = 90.0  # seconds that going back gets after a cancel; it is not waited for a rollout then
 
 MOST_HIDDEN, SHORTEST = 200, 8
-"""Of Secrets' values that are masked in the whole log: how many, and their characters. In diff and manifests all are."""
+"""Of Secrets' values that are masked in the whole log: how many, and of which length. In the diff all are masked."""
 
 
 def run(task: TaskRequested, workspace: Workspace) -> Result:

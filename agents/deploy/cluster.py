@@ -104,17 +104,16 @@ class Cluster:
 
     def delete(self, ids: Sequence[Id], timeout: float = WRITE) -> None:
         """What is gone already is no error."""
-        for each in ids:
-            where = each.namespace or self.namespace
+        for where in sorted({each.namespace or self.namespace for each in ids}):
+            names = [
+                f"{each.resource}/{each.name}" for each in ids if (each.namespace or self.namespace) == where
+            ]
             self.run(
                 "kubectl",
-                (
-                    "delete", f"{each.resource}/{each.name}", "--namespace", where, "--ignore-not-found",
-                    "--wait=false",
-                ),
+                ("delete", *names, "--namespace", where, "--ignore-not-found", "--wait=false"),
                 timeout=timeout,
                 quiet=False,
-            )  # fmt: skip
+            )
 
     def write(self, name: str, text: str) -> Path:
         """A file for a tool to read, made anew each time: what tools ran in between may have changed it."""

@@ -246,12 +246,13 @@ class HelmEngine:
             return PutBack("it had been removed already")
         last = history[-1]
         if str(last.number) != revision and not last.pending:
-            if before and str(revisions.rolled_back_to(last)) == before and last.status == "deployed":
+            if not before or str(revisions.rolled_back_to(last)) != before:
+                raise AgentError(
+                    f"revision {last.number} of {self.release} has come after {revision}: it is left as it is",
+                    "deploy what is wanted anew",
+                )
+            if last.status == "deployed":
                 return PutBack(f"it had been rolled back to revision {before} already (as {last.number})")
-            raise AgentError(
-                f"revision {last.number} of {self.release} has come after {revision}: it is left as it is",
-                "deploy what is wanted anew",
-            )
         self._standing = Standing(before)
         return self.put_back(self._timeout)
 

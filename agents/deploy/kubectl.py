@@ -88,10 +88,21 @@ class KubectlEngine:
 
     def _save(self, record: Record) -> None:
         path = self._cluster.write("record.json", json.dumps(packed(record, self.release)))
-        self._cluster.kubectl(
+        ran = self._cluster.kubectl(
             "apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--filename", str(path),
-            timeout=WRITE,
+            timeout=WRITE, checked=False,
         )  # fmt: skip
+        if ran.code != 0:
+            said = ran.stderr.decode(errors="replace")
+            self._check_namespace(said)
+            raise AgentError(f"the deploy cannot be recorded in the cluster: {last_words(said)}")
+
+    def _check_namespace(self, said: str) -> None:
+        if complaint(said) == "no namespace":
+            raise AgentError(
+                f"there is no namespace {self._cluster.namespace}",
+                "make it, or say with.kubectl.create_namespace: true",
+            )
 
     # --- what is to be ----------------------------------------------------------------------------
 
@@ -141,8 +152,9 @@ class KubectlEngine:
     # --- doing it ---------------------------------------------------------------------------------
 
     def apply(self, rendered: Rendered, live: Sequence[Object]) -> str:
-        self._now = self._planned(rendered, live)
-        self._save(self._now)
+        planned = self._planned(rendered, live)
+        self._save(planned)
+        self._now = planned
         ran = self._apply(rendered.file, force=self.force)
         if ran:
             return ran
@@ -185,11 +197,7 @@ class KubectlEngine:
         if ran.code == 0:
             return ""
         said = ran.stderr.decode(errors="replace")
-        if complaint(said) == "no namespace":
-            raise AgentError(
-                f"there is no namespace {self._cluster.namespace}",
-                "make it, or say with.kubectl.create_namespace: true",
-            )
+        self._check_namespace(said)
         return f"the cluster does not take the manifests: {last_words(said)}"
 
     def settle(self, rendered: Rendered) -> tuple[str, tuple[Id, ...]]:

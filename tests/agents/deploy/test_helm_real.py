@@ -78,7 +78,6 @@ def test_without_rollback_it_is_left_as_it_is_and_that_is_said(desk: Desk) -> No
     assert desk.image() == f"behave.test/crash@{DIGESTS[1]}"
 
 
-@both_helms
 def test_a_check_that_fails_after_the_rollout_rolls_back(desk: Desk) -> None:
     desk.deploy(CHART, upstream=pushed(1))
     options = {"verify": {"command": "echo broken; exit 3"}}
@@ -156,7 +155,6 @@ def test_an_upgrade_whose_process_was_killed_is_repaired_by_the_next_deploy(
     assert (done.outputs["revision_before"], done.outputs["revision"]) == ("3", "4")
 
 
-@both_helms
 def test_a_first_install_whose_process_was_killed_is_repaired_too(desk: Desk, tmp_path: Path) -> None:
     _killed_in_between(desk, CHART, tmp_path / "killed", "behave.test/never-ready")
     assert "pending-install" in desk.helm("history", "r")
@@ -173,7 +171,6 @@ def test_somebody_elses_helm_that_is_at_work_is_waited_for(desk: Desk, tmp_path:
         desk.deploy(CHART, {"timeout": "5m"}, upstream=pushed(1))
 
 
-@both_helms
 def test_a_rollback_task_takes_back_what_the_stage_had_deployed_and_does_it_once(desk: Desk) -> None:
     desk.deploy(CHART, upstream=pushed(1))
     done, _ = desk.deploy(CHART, greeting("salut"), run="run-2", upstream=pushed(2))
@@ -279,7 +276,6 @@ def test_credentials_that_are_not_taken_are_an_error(desk: Desk) -> None:
         desk.deploy(CHART, upstream=pushed(1))
 
 
-@both_helms
 def test_a_cluster_that_cannot_be_reached_is_the_platforms_fault(desk: Desk) -> None:
     desk.config = desk.config.replace(desk.cluster.server, "https://127.0.0.1:1")
     with pytest.raises(TransientError, match=r"https://127.0.0.1:1 cannot be reached.*connection refused"):

@@ -206,7 +206,7 @@ def test_a_check_of_an_address_that_does_not_answer_rolls_back(desk: Desk) -> No
 def test_a_namespace_is_made_where_that_is_asked_for(desk: Desk) -> None:
     desk.config = flattened(desk.cluster.kubeconfig)
     place = f"{desk.namespace}-new"
-    with pytest.raises(AgentError, match=rf"there is no namespace {place} .*create_namespace: true"):
+    with pytest.raises(AgentError, match=rf"there is no namespace {place}; .*create_namespace: true"):
         desk.deploy(manifests(), {"kubectl": {"namespace": place}}, upstream=pushed(1))
     options = {"kubectl": {"namespace": place, "create_namespace": True}}
     done, workspace = desk.deploy(manifests(), options, upstream=pushed(1))
