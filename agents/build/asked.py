@@ -20,8 +20,9 @@ class Asked:
     ``context`` and ``dockerfile``: paths from the root of the checkout (``workspace.path``). ``committed``: the
     commit's time, seconds since 1970, for all in the image that would say when it was made; 0 where it is not known.
     ``network``: whether the steps of the build may use it. ``memory`` in bytes, ``cpus`` in cores, of the steps; 0: as
-    much as there is. ``archive``: the file to write the image to, as an OCI archive or as `docker save` does; None: nobody wants it.
-    ``near``: registries are on this machine's loopback. ``access``: how to reach registries. ``settings``: of whoever runs the agents, see `agents.sdk.operator_build`.
+    much as there is. ``archive``: the file to write the image to, as an OCI archive or as `docker save` does; None:
+    nobody wants it. ``near``: registries are on this machine's loopback. ``access``: how to reach registries.
+    ``settings``: of whoever runs the agents, see `agents.sdk.operator_build`.
     """
 
     task: TaskRequested

@@ -12,6 +12,7 @@ from agents.sdk.workspace import AgentError
 # Each module has `build` (a `Backend`) and `missing(asked) -> str`: why it cannot build this here, empty: it can.
 MODULES: Final[dict[BackendName, str]] = {
     "buildah": "agents.build.buildah",
+    "docker": "agents.build.docker",
     "kaniko": "agents.build.kaniko",
     "cloudbuild": "agents.build.cloudbuild",
 }

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NoReturn
 
 from agents.build import builder
 from agents.build.asked import Asked, BuildFailed, Built
+from agents.build.blame import blame
 from agents.build.builder import Builder
 from agents.build.naming import DIGEST
 from agents.build.wording import Wrong, killed, no_room, read_wrong, reason
 from agents.sdk.inside import read_inside
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
-from turnout.core.errors import TransientError
 
 LOCAL = "localhost/turnout"
 """The newest image of a project, in its storage. What it named before stays as layers for the next build."""
@@ -120,29 +121,8 @@ def _archived(here: Builder, asked: Asked) -> None:
     (here.results / "image.tar").rename(asked.archive)
 
 
-def _stop(wrong: Wrong, ran: ToolRun, what: str) -> None:
-    """Raises: what fits."""
-    said = f"{what}: {reason(ran.stderr) or _how(ran)}"
-    match wrong:
-        case Wrong.NO_ROOM:
-            raise TransientError(said, "make room on the agents' disk, or lower TURNOUT_BUILD_CACHE")
-        case Wrong.AWAY:
-            raise TransientError(said, "is the registry there, and reachable from the agents' machine?")
-        case Wrong.REFUSED:
-            raise AgentError(
-                said,
-                "name REGISTRY_USERNAME and REGISTRY_PASSWORD (or DOCKER_AUTH_CONFIG) among the stage's secrets",
-            )
-        case Wrong.UNKNOWN_IMAGE:
-            raise AgentError(
-                said, "look at the image's name in the Dockerfile's FROM; the registry does not have it"
-            )
-        case Wrong.NO_TLS:
-            raise AgentError(said, "give the registry a certificate, or let whoever runs the agents list it")
-        case Wrong.THEIRS:
-            raise BuildFailed(said)
-        case Wrong.OTHER:
-            raise AgentError(said, "see the log for its words")
+def _stop(wrong: Wrong, ran: ToolRun, what: str) -> NoReturn:
+    blame(wrong, f"{what}: {reason(ran.stderr) or _how(ran)}")
 
 
 def _how(ran: ToolRun) -> str:

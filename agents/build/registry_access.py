@@ -48,7 +48,7 @@ class Access:
         """Docker's ``config.json``; empty where there are no credentials. Source: containers-auth.json(5)."""
         if not self.logins:
             return ""
-        auths = {_as_written(registry): {"auth": login.basic} for registry, login in self.logins.items()}
+        auths = {as_written(registry): {"auth": login.basic} for registry, login in self.logins.items()}
         return json.dumps({"auths": auths})
 
 
@@ -90,5 +90,6 @@ def _canonical(registry: str) -> str:
     return DOCKER_HUB[0] if host in DOCKER_HUB else host
 
 
-def _as_written(registry: str) -> str:
+def as_written(registry: str) -> str:
+    """Its name in Docker's configuration."""
     return "https://index.docker.io/v1/" if registry == DOCKER_HUB[0] else registry

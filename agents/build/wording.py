@@ -28,21 +28,24 @@ _WORDS = (
     (Wrong.NO_TLS, r"server gave HTTP response to HTTPS client|x509: |tls: failed to verify"),
     (
         Wrong.REFUSED,
-        r"unauthorized|authentication required|denied:|access to the resource is denied|403 \(?Forbidden",
+        r"unauthorized|authentication required|no basic auth credentials|denied:"
+        r"|access to the resource is denied|403 \(?Forbidden",
     ),
     (Wrong.UNKNOWN_IMAGE, r"manifest unknown|name unknown|repository name not known|: not found$"),
     (
         Wrong.AWAY,
         r"connection refused|connection reset|i/o timeout|no such host|TLS handshake timeout|network is unreachable"
-        r"|no route to host|use of closed network connection|server misbehaving|unexpected EOF|: EOF|broken pipe|context deadline exceeded"
+        r"|no route to host|use of closed network connection|server misbehaving|unexpected EOF|: EOF|broken pipe"
+        r"|context deadline exceeded"
         r"|(?:status|code):? ?(?:5\d\d|429)|Too Many Requests|Bad Gateway|Service Unavailable|Internal Server Error",
     ),
 )
 _PATTERNS = [(wrong, re.compile(words, re.IGNORECASE)) for wrong, words in _WORDS]
-_RUN = re.compile(r'building at STEP "RUN ')
+_RUN = re.compile(r'building at STEP "RUN |returned a non-zero code')
 # Source: buildah 1.28, imagebuildah; openshift/imagebuilder.
 _THEIRS = re.compile(
-    r"building at STEP|parse error|unknown instruction|file not found|no such file or directory|no stages? "
+    r"building at STEP|non-zero code|(?:COPY|ADD) failed|parse error|unknown instruction|file not found"
+    r"|no such file or directory|no stages? "
     r"|target .* not found|could not find|requires at least one argument|expects a single argument"
     r"|invalid reference format|short-name|Containerfile|Dockerfile",
     re.IGNORECASE,

@@ -57,6 +57,7 @@ class Yard:
     folder: Path
     registry: Registry
     base: str = ""
+    backend: str = "buildah"
 
     def workspace(
         self,
@@ -72,7 +73,12 @@ class Yard:
         place = self.folder / name
         (place / "checkout").mkdir(parents=True, exist_ok=True)
         sha = sha or commit(place / "checkout", files)
-        given = {"image": f"{self.registry.address}/{name}", "sbom": "none", **(options or {})}
+        given = {
+            "image": f"{self.registry.address}/{name}",
+            "backend": self.backend,
+            "sbom": "none",
+            **(options or {}),
+        }
         checkout = Checkout(
             repository="o/r",
             clone_url="https://github.com/o/r.git",
