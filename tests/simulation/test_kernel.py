@@ -122,6 +122,22 @@ def test_a_condition_hands_over_between_threads(module: types.ModuleType) -> Non
     assert module.threading is threading
 
 
+def test_threads_that_wait_for_one_event_all_go_on_when_their_time_is_up(module: types.ModuleType) -> None:
+    kernel, process = a_world()
+    seen: list[float] = []
+
+    def main() -> None:
+        stopping = module.threading.Event()
+        for pause in (1.0, 2.0, 3.0):
+            target = lambda pause=pause: seen.append(pause) if not stopping.wait(pause) else None  # noqa: E731
+            module.threading.Thread(target=target, daemon=True).start()
+
+    with threads.installed([module]):
+        kernel.spawn(process, main)
+        finish(kernel)
+    assert seen == [1.0, 2.0, 3.0]
+
+
 def test_who_holds_a_lock_keeps_others_out_also_while_it_waits(module: types.ModuleType) -> None:
     kernel, process = a_world()
     seen: list[tuple[str, float]] = []

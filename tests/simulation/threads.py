@@ -120,8 +120,9 @@ class Event:
         self._changed.notify_all()
 
     def wait(self, timeout: float | None = None) -> bool:
-        if not self._set:
-            self._changed.wait(timeout)
+        with self._changed:
+            if not self._set:
+                self._changed.wait(timeout)
         return self._set
 
 
