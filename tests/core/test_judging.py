@@ -67,6 +67,17 @@ def test_who_only_was_given_an_image_has_not_built_it() -> None:
     assert "nothing attests who built" in told(judge(without, IMAGE, ()))
 
 
+def test_who_passes_on_the_name_of_an_image_has_not_built_it() -> None:
+    works = Works()
+    statements = proved(works, a_delivery(works))
+    given = of(statements, "build").predicate.outputs
+    shipped = but(of(statements, "security"), stage="ship", task="ship", inputs=given, outputs=given)
+    verdict = judge([*statements, shipped], IMAGE, ("build",))
+    assert [each.stage for each in verdict.built] == ["build"]
+    assert "ship" in [each.stage for each in verdict.passed]
+    assert "nothing attests who built" in told(judge([shipped], IMAGE, ()))
+
+
 def test_what_is_asked_for_must_have_passed() -> None:
     works = Works()
     statements = proved(works, a_delivery(works))

@@ -46,7 +46,7 @@ def judge(
     that asks less proves nothing for one that asks more. Of each task the newest word counts.
     """
     facts = [each.predicate for each in statements]
-    built = [each for each in facts if digest in images_of(each.outputs) and each.outcome is Outcome.SUCCESS]
+    built = [each for each in facts if digest in made(each) and each.outcome is Outcome.SUCCESS]
     own = [each for each in built if project in ("", each.project) and not each.fork]
     if not own:
         return Verdict(digest, (), (), (), (_nobody(digest, project, built),))
@@ -54,11 +54,17 @@ def judge(
     return next((each for each in found if not each.problems), found[0])
 
 
+def made(fact: Predicate) -> tuple[str, ...]:
+    """The images that are new with this result: what names an image that it was given has not built it."""
+    given = images_of(fact.inputs)
+    return tuple(each for each in images_of(fact.outputs) if each not in given)
+
+
 def matches(wanted: str, fact: Predicate, digest: str) -> bool:
     """Whether the statement can be what is required of the image, however it ended."""
     if wanted.startswith(STAGE):
         return fact.stage == wanted.removeprefix(STAGE)
-    return fact.agent.kind == wanted and (wanted != BUILD or digest in images_of(fact.outputs))
+    return fact.agent.kind == wanted and (wanted != BUILD or digest in made(fact))
 
 
 def newest(facts: Iterable[Predicate]) -> list[Predicate]:
@@ -73,7 +79,7 @@ def _judge(facts: Iterable[Predicate], digest: str, required: Sequence[str], one
     of_origin = newest(each for each in facts if origin(each) == one and not each.fork)
     passed = [each for each in of_origin if each.outcome is Outcome.SUCCESS]
     failed = [each for each in of_origin if each.outcome is not Outcome.SUCCESS]
-    built = [each for each in passed if digest in images_of(each.outputs)]
+    built = [each for each in passed if digest in made(each)]
     problems: list[str] = []
     if not built:
         problems.append(f"the newest word of who built {digest} is that it failed")
