@@ -58,8 +58,9 @@ class Shop:
         file.write_text(text.replace(old, new))
 
 
-def make_shop(folder: Path, stages: Sequence[str]) -> Shop:
-    """``folder/shop.git`` with the sample in it; its pipeline has those of its ``stages`` only."""
+def make_shop(folder: Path, stages: Sequence[str], base: str = "") -> Shop:
+    """``folder/shop.git`` with the sample in it; its pipeline has those of its ``stages`` only, and its image begins
+    with ``base``."""
     work, remote = folder / "shop", folder / "shop.git"
     for each in (work, remote):
         if each.exists():
@@ -74,9 +75,11 @@ def make_shop(folder: Path, stages: Sequence[str]) -> Shop:
     content = yaml.safe_load(file.read_text())
     every = content["pipeline"]["stages"]
     kept = [each for each in every if (each if isinstance(each, str) else each["name"]) in stages]
-    if kept != every:
-        content["pipeline"]["stages"] = kept
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    for each in kept:
+        if base and not isinstance(each, str) and each["agent"] == "build":
+            each["with"]["build_args"]["BASE"] = base
+    content["pipeline"]["stages"] = kept
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
     git(work, "checkout", "--quiet", "-B", "main")
     _commit(work, "Sell tea")
     git(work, "push", "--quiet", "origin", "main")

@@ -53,7 +53,7 @@ def scenes(home: Path, held: ExitStack) -> list[str]:
     machine = look(home, held)
     for stage, why in machine.lacks.items():
         console.print(f"  [yellow]without {stage}[/]: {why}")
-    shop = make_shop(home / "git", machine.stages)
+    shop = make_shop(home / "git", machine.stages, machine.base)
     state = home / "state"
     environment(state, shop.remote, slack.base_url, machine)
 
@@ -95,6 +95,8 @@ def second(webhook: str, shop: Shop, machine: Machine, workspace: Workspace) -> 
     found = seen.watch(run)
     seen.outcome(found, "success")
     seen.flaky_tests(found)
+    if "deploy" in machine.stages:
+        seen.deployed(found, machine)
     seen.told(workspace, 2, "recovered")
     return run
 

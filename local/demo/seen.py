@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any
 
+from local.demo.machine import Machine, kubectl
 from local.demo.shown import Disappointed, console, kept, step
 from local.demo.stack import CHANNEL
 from local.slack.terminal import render
@@ -81,6 +84,23 @@ def halted(run: Run) -> None:
         raise Disappointed("deploy was started, though security had failed")
     found = findings.named[0]
     kept(f"security found {found.rule} in {found.package} {found.installed}, and the pipeline halted")
+
+
+def deployed(run: Run, machine: Machine) -> None:
+    """The cluster has the image that was built, by its digest, and it is known what passed on it. Raises: Disappointed."""
+    outputs = run.stages["build"].outputs
+    image = f"{outputs['image'].rpartition(':')[0]}@{outputs['digest']}"
+    shown = kubectl(
+        machine, "get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+    )
+    if shown != image:
+        raise Disappointed(f"the cluster runs {shown}, expected {image}")
+    kept(f"the cluster was given {image[:-52]}…, the image that was built and scanned")
+    command = [sys.executable, "-m", "turnout", "verify", image, "--require", "test,build,security"]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    if verified.returncode != 0:
+        raise Disappointed(f"turnout verify: {verified.stdout}{verified.stderr}")
+    kept("its build, tests and scan are attested: turnout verify IMAGE@DIGEST --require test,build,security")
 
 
 def told(workspace: Workspace, messages: int, words: str) -> None:
