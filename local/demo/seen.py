@@ -87,7 +87,7 @@ def halted(run: Run) -> None:
 
 
 def deployed(run: Run, machine: Machine) -> None:
-    """The cluster has the image that was built, by its digest, and it is known what passed on it. Raises: Disappointed."""
+    """The cluster has the image that was built, and it is attested what passed on it. Raises: Disappointed."""
     outputs = run.stages["build"].outputs
     image = f"{outputs['image'].rpartition(':')[0]}@{outputs['digest']}"
     shown = kubectl(
