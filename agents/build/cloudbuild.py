@@ -7,6 +7,7 @@ Source: Cloud Build API v1; "Build configuration file schema".
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import time
@@ -41,6 +42,8 @@ pause = time.sleep
 
 
 def missing(asked: Asked) -> str:
+    if not (_installed("google.cloud.devtools.cloudbuild_v1") and _installed("google.cloud.storage")):
+        return "Google's clients are not here (pip install google-cloud-build google-cloud-storage)"
     settings = google_settings()
     for name, pattern in (
         (operator.PARENT, PARENT),
@@ -83,6 +86,13 @@ def build(workspace: Workspace, asked: Asked) -> Built:
         except (TransientError, PermanentError):
             workspace.log(f"{source.name} is left in the bucket {source.bucket}")
     return Built(digest=_digest(found, asked), tools={"cloudbuild": found.name})
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it
+        return False
 
 
 def _run(workspace: Workspace, asked: Asked, builds: Builds, store: Store, wanted: Build) -> Build:

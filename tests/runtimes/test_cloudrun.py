@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from google.cloud import run_v2
 from google.cloud.run_v2.types import Condition, Container, ResourceRequirements
+from google.longrunning import operations_pb2
 
 from tests.contracts.job_runtime import PassedJobContract, a_task
 from tests.runtimes.google_platforms import IMAGES, JOBS, CloudRunHarness, serving
@@ -272,3 +275,22 @@ def test_the_launcher_is_wired_to_cloud_run_and_cloud_build_by_its_settings(
     assert harness.begun(TASK.attempt) == 1
     assert launched.state(TASK.attempt).phase == "waiting"
     wiring.store.close()
+
+
+def test_googles_clients_are_loaded_when_something_is_launched_and_not_before() -> None:
+    program = (
+        "import sys, turnout.wiring, turnout.runtimes.cloudrun, turnout.runtimes.cloudbuild, agents.build.cloudbuild;"
+        "sys.exit(any(name.startswith(('google.api_core', 'google.cloud.', 'grpc')) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_run_whose_execution_is_not_named_is_in_doubt(
+    harness: CloudRunHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.google.cloud_run._operation", lambda _: operations_pb2.Operation(name="x"))
+    with pytest.raises(TransientError, match="no execution was named"):
+        harness.open().launch(TASK)
+    harness.clock.redelivered()
+    assert not harness.open().launch(TASK)
+    assert harness.begun(TASK.attempt) == 1

@@ -115,7 +115,9 @@ class _CloudRun:
         )
         with asking(name, hint=_RIGHTS, makes=True):
             made = self._jobs.run_job(RunJobRequest(name=name, overrides=overrides), **ONCE)
-            return str(made.metadata.name)
+        if not made.metadata or not made.metadata.name:
+            raise TransientError(f"{name}: it was run, and no execution was named")
+        return str(made.metadata.name)
 
     def _job(self, name: str) -> Job:
         """Raises: NotMade, PermanentError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from turnout.core.errors import PermanentError
+from turnout.core.errors import PermanentError, TransientError
 from turnout.core.plan import Resources
 from turnout.core.ports import JobState
 from turnout.runtimes.google_calls import ONCE, asking, client_options
@@ -59,7 +59,9 @@ class Builds:
         """Its full name. Raises: NotMade (a TransientError) where none was made for sure."""
         with asking(f"Cloud Build in {self._parent}", hint=_RIGHTS, makes=True):
             made = self._client.create_build({"parent": self._parent, "build": build}, **ONCE)
-            return self._name(made.metadata.build)
+        if not made.metadata or not made.metadata.build.id:
+            raise TransientError(f"Cloud Build in {self._parent}: a build was made, and not named")
+        return self._name(made.metadata.build)
 
     def tagged(self, tag: str) -> Build | None:
         """The first build that bears the tag, None: none does."""

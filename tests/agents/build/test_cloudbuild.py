@@ -364,6 +364,13 @@ def test_without_its_settings_it_is_not_there(yard: Yard, monkeypatch: pytest.Mo
     assert name in cloudbuild.missing(yard.asked())
 
 
+def test_without_googles_clients_it_says_what_to_install(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloudbuild, "_installed", lambda module: "storage" not in module)
+    assert "pip install" in cloudbuild.missing(yard.asked())
+    monkeypatch.undo()
+    assert not cloudbuild._installed("google.cloud.nothing_like_this.v1")
+
+
 def test_another_platform_is_not_built(yard: Yard) -> None:
     assert "linux/amd64 only" in cloudbuild.missing(yard.asked({"platforms": ["linux/arm64"]}))
 
