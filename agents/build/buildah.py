@@ -35,6 +35,11 @@ def missing(asked: Asked) -> str:
 
 def build(workspace: Workspace, asked: Asked) -> Built:
     """Raises: as `agents.build.asked.Backend` says; TransientError for what may pass (no room, a registry away)."""
+    if asked.network and asked.near and not builder.shares_network():
+        raise AgentError(
+            "the steps of this build would reach every service on this machine's loopback, where its registry is",
+            "leave out `network: true`, push to a registry at another address, or set TURNOUT_SANDBOX_NETWORK=host",
+        )
     with builder.builder(workspace, asked) as here:
         _built(here, asked)
         digest = ""

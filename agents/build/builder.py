@@ -65,6 +65,12 @@ def missing() -> str:
     return ""
 
 
+def shares_network() -> bool:
+    """Whether tools that ask for the network have this machine's: the operator wants it so, or there is no other."""
+    held_in = sandbox("auto")
+    return isinstance(held_in, Bubblewrap) and not held_in.network
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """``storage``: this build's, exclusively. ``results``: a folder that the builder writes to."""

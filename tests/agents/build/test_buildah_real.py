@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -28,6 +29,7 @@ from tests.agents.build.broken_registry import BreakingDoor
 from tests.agents.build.conftest import COMMITTED, Yard, commit
 from tests.agents.workspace import SandboxedWorkspace
 from tests.chaos.disk import SmallDisk
+from tests.real import require
 from turnout.core.errors import TransientError
 from turnout.core.model import Outcome
 from turnout.core.plan import Resources
@@ -278,3 +280,23 @@ def test_what_a_fork_brings_is_built_and_not_pushed(yard: Yard) -> None:
     assert "not pushed: the change comes from a fork" in result.summary
     assert "image" not in result.outputs
     assert digest_of(read_name(f"{yard.registry.address}/forked"), "main", Access()) == ""
+
+
+def test_steps_with_the_network_have_one_of_their_own(yard: Yard) -> None:
+    require("slirp4netns", not builder.shares_network(), "apt-get install slirp4netns")
+    own = f"127.0.0.1:{yard.registry.port}"
+    file = (
+        'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "ip", "-o", "addr"]\n'
+        f'RUN ["/bin/busybox", "sh", "-c", "! /bin/busybox wget -q -T 2 -O - http://{own}/v2/"]\n'
+    )
+    asked, workspace = yard.workspace("net", {"Dockerfile": file}, {"push": False, "image": ""}, network=True)
+    shutil.copy2(shutil.which("busybox") or "", workspace.path / "busybox")
+    result = run(asked, workspace)
+    assert result.outcome is Outcome.SUCCESS, workspace.text
+    assert "tap0" in workspace.text
+
+
+def test_steps_with_the_network_do_not_share_the_loopback_of_the_registry(yard: Yard) -> None:
+    require("slirp4netns", not builder.shares_network(), "apt-get install slirp4netns")
+    with pytest.raises(AgentError, match="every service on this machine's loopback"):
+        yard.build("nearnet", app(yard), network=True)

@@ -34,7 +34,9 @@ def test_an_image_that_was_built_here_is_scanned_in_the_registry_by_its_digest(
     document = json.loads(workspace.artifacts["sbom.cdx.json"].read_bytes())
     assert document["bomFormat"] == "CycloneDX"
     assert [(each["name"], each["version"]) for each in document["components"]] == [("urllib3", "1.26.4")]
-    scanning = PlainWorkspace(tmp_path)  # a tool's own network has no way to a registry on this machine's loopback
+    scanning = PlainWorkspace(
+        tmp_path
+    )  # a tool's own network has no way to a registry on this machine's loopback
     write(scanning.path, {"README": "x\n"})
     found = scan(task("security", {"scan": ["image"]}, upstream={"build": dict(built.outputs)}), scanning)
     assert found.outcome is Outcome.FAILURE
