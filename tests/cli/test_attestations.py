@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from tests.attested import BUILT, IMAGE, KEY, OLD_KEY, OTHER, delivery, resigned
 from tests.cli.house import House, Said
+from tests.registry import a_registry
 from turnout.core.dsse import Signed
 from turnout.core.model import Outcome
 from turnout.core.run import Run
@@ -96,10 +97,22 @@ def test_one_changed_byte_in_the_database_is_told(signing: House) -> None:
     refused(signing.turnout("verify", IMAGE), "the signature is not of this statement")
 
 
-def test_an_image_without_a_digest_is_an_error_that_says_what_to_write(signing: House) -> None:
-    said = signing.turnout("verify", "registry.example.org/shop:main")
+@pytest.mark.parametrize(
+    "image", ["shop@sha256:abc", "sha256:abc", "No Image", "registry.example.org/shop@main"]
+)
+def test_what_names_no_image_is_an_error_that_says_what_to_write(signing: House, image: str) -> None:
+    said = signing.turnout("verify", image)
     assert said.status == 2
-    assert "names no digest" in said.err
+    assert "@sha256:<64 hex digits>" in said.err
+
+
+def test_of_a_tag_what_it_points_to_now_is_verified(signing: House) -> None:
+    delivered(signing)
+    with a_registry({"/v2/shop/manifests/main": IMAGE, "/v2/shop/manifests/moved": OTHER}) as address:
+        said = signing.turnout("verify", f"{address}/shop:main")
+        assert said.status == 0
+        assert f"✔ {IMAGE} was built" in said.out
+        refused(signing.turnout("verify", f"{address}/shop:moved"), f"nothing attests who built {OTHER}")
 
 
 def test_a_file_is_verified_elsewhere_with_the_public_key_alone(signing: House, tmp_path: Path) -> None:

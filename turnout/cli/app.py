@@ -205,7 +205,12 @@ def dead_letters(
 
 @app.command()
 def verify(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image by its digest: name@sha256:…")],
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE", help="An image: name@sha256:…, or name:tag as the registry has it now."
+        ),
+    ],
     require: Annotated[
         str,
         typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ MAX_FILE = 64 * 1024 * 1024  # bytes
 def verify(
     image: str, require: str, project: str, keys: Sequence[Path], file: Path | None, *, as_json: bool
 ) -> int:
-    digest = image_digest(image)
+    digest = _digest(image)
     believed = _believed(keys)
     if file is not None:
         envelopes = list(_envelopes(_read(file), str(file)))
@@ -42,6 +43,15 @@ def verify(
     else:
         _print(verdict, problems)
     return 1 if problems else 0
+
+
+def _digest(image: str) -> str:
+    """What the image is named by, or what its tag points to now."""
+    if "@" in image or image.startswith("sha256:"):
+        return image_digest(image)
+    from turnout.adapters.registry import registries
+
+    return registries(os.environ).digest(image)
 
 
 def export(given: str, stage: str) -> None:
