@@ -73,7 +73,7 @@ class Registries:
         return _digest(asked, answer)
 
     def _shown(self, client: httpx.Client, challenge: str, login: str) -> str:
-        """What to show at the second try; empty: there is nothing. A token is fetched from where the registry says, over
+        """What to show at the second try; empty: nothing. A token is fetched from where the registry says, over
         TLS or on loopback.
         """
         kind, _, rest = challenge.partition(" ")
