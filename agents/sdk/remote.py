@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 import structlog
 
 from agents.sdk.channel import GitCredential
+from agents.sdk.remote_answers import Earlier, Granted, Place, Standing, understood
 from agents.sdk.remote_client import GatewayClient, NotWanted, pause_after
 from agents.sdk.remote_log import RemoteLog
 from turnout.core import messages as m
@@ -50,11 +50,11 @@ class RemoteClaims:
 
     def claim(self, attempt: str, worker: str) -> bool:  # noqa: ARG002 - the port's
         try:
-            standing = self._client.get()
+            standing = understood(Standing, self._client.get())
         except NotWanted:
             return False
-        self._heard.stop = str(standing["stop"])
-        return bool(standing["state"] == "waiting")
+        self._heard.stop = standing.stop
+        return standing.state == "waiting"
 
     def cancelled(self, attempt: str) -> bool:  # noqa: ARG002 - the port's
         return bool(self._heard.stop)
@@ -96,8 +96,8 @@ class Pulse:
         pause = self._every
         while not self._heard.over.wait(pause):
             try:
-                standing = self._client.post("heartbeat", {"number": number})
-                self._heard.stop = self._heard.stop or str(standing["stop"])
+                standing = understood(Standing, self._client.post("heartbeat", {"number": number}))
+                self._heard.stop = self._heard.stop or standing.stop
                 number, tries, pause = number + 1, 0, self._every
             except TransientError as error:
                 pause = min(pause_after(error, tries), self._every)
@@ -130,17 +130,18 @@ class RemoteProducer:
     def close(self) -> None: ...
 
     def _started(self, message: m.TaskStarted) -> None:
-        standing = self.client.post("started", {"worker": message.worker, "sandbox": message.sandbox[:1000]})
+        said = {"worker": message.worker, "sandbox": message.sandbox[:1000]}
+        standing = understood(Standing, self.client.post("started", said))
         until, looks = time.monotonic() + RECORDED, 0
-        while standing["state"] == "waiting":
+        while standing.state == "waiting":
             if time.monotonic() > until:
                 raise TransientError("the start of the attempt is not recorded yet")
             time.sleep(LOOK[min(looks, len(LOOK) - 1)])
             looks += 1
-            standing = self.client.get()
-        if standing["state"] != "yours":
+            standing = understood(Standing, self.client.get())
+        if standing.state != "yours":
             raise NotWanted("another job of this attempt has started first")
-        self.heard.stop = self.heard.stop or str(standing["stop"])
+        self.heard.stop = self.heard.stop or standing.stop
         self.heard.recorded.set()
         self.pulse.start()
 
@@ -193,9 +194,9 @@ class RemoteArtifacts:
                 self._client.put("baseline", content, media_type, digest)
                 return
             said = {"name": name, "size": len(content), "sha256": digest, "media_type": media_type}
-            place = self._client.post("artifacts", said)
-            if place["url"]:
-                self._client.put_elsewhere(str(place["url"]), content, media_type)
+            place = understood(Place, self._client.post("artifacts", said))
+            if place.url:
+                self._client.put_elsewhere(place.url, content, media_type)
             else:
                 self._client.put(f"artifacts/{quote(name)}", content, media_type, digest)
 
@@ -211,10 +212,10 @@ class RemoteArtifacts:
         """Only what findings are compared with. Raises: NotFound, PermanentError, TransientError."""
         if key != self._baseline:
             raise PermanentError("a launched job reads no artifacts")
-        found = self._client.patiently(lambda: self._client.get("baseline"), AWAY)["text"]
-        if found is None:
+        found = self._client.patiently(lambda: understood(Earlier, self._client.get("baseline")), AWAY)
+        if found.text is None:
             raise NotFound(f"there is no artifact {key!r}")
-        return str(found).encode()[start:]
+        return found.text.encode()[start:]
 
     def list(self, prefix: str) -> Iterator[str]:  # noqa: ARG002 - the port's
         raise PermanentError("a launched job reads no artifacts")
@@ -226,21 +227,22 @@ class Grants:
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._given: dict[str, Any] | None = None
+        self._given: Granted | None = None
 
     def resolve(self, project: str, environment: str, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002
         """Those that the task names. Raises: PermanentError, TransientError."""
-        found: dict[str, str] = self._asked()["secrets"]
+        found = self._asked().secrets
         return {name: found[name] for name in names if name in found}
 
     def credential(self, checkout: m.Checkout) -> GitCredential | None:  # noqa: ARG002 - of the task's own
-        found = self._asked()["credential"]
-        return GitCredential.model_validate(found) if found else None
+        return self._asked().credential
 
-    def _asked(self) -> dict[str, Any]:
+    def _asked(self) -> Granted:
         with self._lock:
             if self._given is None:
-                self._given = self._client.patiently(lambda: self._client.post("grants"), AWAY)
+                self._given = self._client.patiently(
+                    lambda: understood(Granted, self._client.post("grants")), AWAY
+                )
             return self._given
 
 

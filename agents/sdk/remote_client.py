@@ -12,12 +12,17 @@ from urllib.parse import quote
 import httpx
 import structlog
 
+from agents.sdk.remote_answers import said
 from agents.sdk.remote_pass import Pass
 from agents.sdk.spool import PAUSES
 from turnout.core.errors import PermanentError, TransientError
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 UPLOAD_TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+MOST_SAID = 128 << 20
+"""Bytes of an answer: the largest report to compare with, as JSON."""
+MOST_TOLD = 2000
+"""Characters of what the gateway says of an error."""
 LONGEST_PAUSE = 30.0
 """Seconds; whatever a gateway asks for."""
 Answer = TypeVar("Answer")
@@ -46,6 +51,7 @@ class GatewayClient:
                 "Authorization": f"Bearer {given.token}",
                 "Turnout-Session": secrets.token_hex(16),
                 "User-Agent": "turnout-job",
+                "Accept-Encoding": "identity",
             },
             timeout=TIMEOUT,
             transport=transport,
@@ -68,8 +74,15 @@ class GatewayClient:
 
     def put_elsewhere(self, url: str, content: bytes, media_type: str) -> None:
         """To an address that the gateway has signed. Raises: TransientError, PermanentError."""
+        if not url.startswith(("https://", "http://")):
+            raise PermanentError("the gateway names an address that nothing can be put to")
         try:
-            answer = self._outside.put(url, content=content, headers={"Content-Type": media_type})
+            with self._outside.stream(
+                "PUT", url, content=content, headers={"Content-Type": media_type}
+            ) as answer:
+                pass  # its status says all
+        except httpx.InvalidURL as error:
+            raise PermanentError("the gateway names an address that nothing can be put to") from error
         except httpx.HTTPError as error:
             raise TransientError(f"the upload failed: {type(error).__name__}") from error
         if answer.status_code >= 500 or answer.status_code in (403, 408, 429):  # 403: the address has expired
@@ -103,22 +116,28 @@ class GatewayClient:
         """Raises: TransientError, NotWanted, Gap, PermanentError."""
         url = f"{self._base}/{path}" if path else self._base
         try:
-            answer = self._client.request(method, url, **more)
+            with self._client.stream(method, url, **more) as answer:
+                found = _said(answer)
         except httpx.HTTPError as error:
-            raise TransientError(f"the gateway does not answer: {type(error).__name__}: {error}") from error
+            why = str(error).encode("ascii", "backslashreplace").decode()[:200]
+            raise TransientError(f"the gateway does not answer: {type(error).__name__}: {why}") from error
+        except httpx.InvalidURL as error:
+            raise PermanentError("TURNOUT_GATEWAY_URL is no address", "see docs/gateway.md") from error
         except RuntimeError as error:  # the client has been closed
             raise PermanentError(f"nothing is asked any more: {error}") from error
-        said = _said(answer)
-        if answer.status_code == 200 and said is not None:
-            return said
-        told = f"{(said or {}).get('error') or f'the gateway answered {answer.status_code}'}"
-        match answer.status_code, (said or {}).get("kind"):
+        if answer.status_code == 200 and found is not None:
+            return found
+        told = _text(found, "error") or f"the gateway answered {answer.status_code}"
+        match answer.status_code, (found or {}).get("kind"):
             case 410, "not_wanted":
                 raise NotWanted(told)
             case 409, "gap":
-                raise Gap(int((said or {}).get("have") or 0))
+                have = (found or {}).get("have")
+                if not isinstance(have, int) or have < 0:
+                    raise TransientError("the gateway does not say how much of the log it has")
+                raise Gap(have)
             case ((401 | 403 | 409 | 413 | 422), str()):
-                raise PermanentError(told, str((said or {}).get("hint") or ""))
+                raise PermanentError(told, _text(found, "hint"))
             case _:  # also pages of proxies, and a gateway that is being replaced
                 raise TransientError(told, retry_after=_after(answer))
 
@@ -128,11 +147,18 @@ def pause_after(error: TransientError, tries: int) -> float:
 
 
 def _said(answer: httpx.Response) -> dict[str, Any] | None:
-    try:
-        found = answer.json()
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    """Raises: TransientError for more than any gateway says; httpx.HTTPError."""
+    body = bytearray()
+    for piece in answer.iter_bytes():
+        body += piece
+        if len(body) > MOST_SAID:
+            raise TransientError(f"an answer of more than {MOST_SAID} bytes is not the gateway's")
+    return said(bytes(body))
+
+
+def _text(found: Mapping[str, Any] | None, name: str) -> str:
+    text = (found or {}).get(name)
+    return text[:MOST_TOLD] if isinstance(text, str) else ""
 
 
 def _after(answer: httpx.Response) -> float | None:

@@ -28,6 +28,7 @@ from agents.sdk.remote import (
     RemoteProducer,
     fetch_task,
 )
+from agents.sdk.remote_answers import Standing, understood
 from agents.sdk.remote_client import GatewayClient, NotWanted
 from agents.sdk.remote_log import RemoteLog
 from agents.sdk.remote_pass import Pass, take_pass
@@ -84,7 +85,7 @@ def run(
                     sandbox=sandbox,
                     spooled=folder / "spool",
                     afterwards=max(job.AFTERWARDS, left),
-                    why_end=lambda: heard.stop or str(client.get()["stop"]),
+                    why_end=lambda: heard.stop or understood(Standing, client.get()).stop,
                 )
             finally:
                 heard.over.set()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz import doors, files, logs, rules
+from tests.fuzz import doors, files, launched, logs, rules
 from turnout.core.errors import TurnoutError
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -84,6 +84,19 @@ _REPORT = (
     b'"testResults"', b'"duration"', b'"totals"', b'"outcome"', b'"when"', b'"path"', b'"kind"', b"hookFailed",
 )  # fmt: skip
 
+_GATEWAY = (
+    *_JSON, b"GET /attempts/@", b"POST /attempts/@/", b"PUT /attempts/@/artifacts/", b"logs", b"finished", b"started",
+    b"success", b"heartbeat", b"grants", b"baseline", b"task", b"authorization:", b"turnout-session:",
+    b"turnout-sha256:",
+    b"content-type:", b"content-length:", b'"offset"', b'"sequence"', b'"text"', b'"result"', b'"outcome"',
+    b'"artifacts"', b'"key"', b'"sha256"', b'"name"', b'"size"', b"..", b"%2e%2e", b"v1.32472144000.",
+)  # fmt: skip
+_ANSWER = (
+    *_JSON, b"200\n", b"409\n", b"410\n", b"503\n", b"retry-after:", b"content-encoding: gzip", b'"state"', b'"yours"',
+    b'"waiting"', b'"stop"', b'"kind"', b'"gap"', b'"have"', b'"error"', b'"hint"', b'"secrets"', b'"credential"',
+    b'"username"', b'"password"', b'"url"', b'"http://x/"', b'"file:///"', b'"text"', b"not_wanted", b"1e9999",
+)  # fmt: skip
+
 TARGETS: Mapping[str, Target] = {
     "yaml": Target(files.yaml, words=_YAML),
     "pipeline": Target(files.pipeline, words=_PIPELINE),
@@ -94,6 +107,8 @@ TARGETS: Mapping[str, Target] = {
     "dead_letter": Target(doors.dead_letter, words=(*_EVENT, b"dlq_topic", b"dlq_redriven", b"dlq_offset")),
     "delivery": Target(doors.delivery, words=_DELIVERY),
     "webhook": Target(doors.webhook, may_raise=(), words=_DELIVERY),
+    "gateway": Target(launched.gateway, may_raise=(), words=_GATEWAY),
+    "gateway_answer": Target(launched.answer, may_raise=(), words=_ANSWER),
     "address": Target(
         doors.address, words=(b"https://", b"ssh://", b"file://", b"::", b"@", b":", b"~", b"[", b"%00")
     ),

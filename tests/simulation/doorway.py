@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -56,8 +57,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
-        return json.loads(self.body)
+    def iter_bytes(self) -> Iterator[bytes]:
+        yield self.body
 
 
 # --- what a gateway keeps, and gives ----------------------------------------------------------------
@@ -135,7 +136,7 @@ def serve_gateway(world: World, wire: Wire) -> None:
         attempt = asked.path.split("/")[2]
         over = attempt in world.watch.ended
         try:
-            response = answered(_request(asked), lambda: found)
+            response = answered(request_of(asked), lambda: found)
         except Exception as error:
             world.watch.defect(error)
             return cast(Reply, Answer(500, {}, b""))
@@ -149,7 +150,7 @@ def serve_gateway(world: World, wire: Wire) -> None:
     world.network.serve(wire, "gateway", serve)
 
 
-def _request(asked: Asked) -> Request:
+def request_of(asked: Asked) -> Request:
     """Source: PEP 3333."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": asked.method,
@@ -195,7 +196,8 @@ class Http:
         self._timeout = timeout
         self._open = True
 
-    def request(
+    @contextmanager
+    def stream(
         self,
         method: str,
         url: str,
@@ -204,7 +206,7 @@ class Http:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
         timeout: httpx.Timeout | None = None,
-    ) -> Answer:
+    ) -> Iterator[Answer]:
         """Raises: httpx.HTTPError; RuntimeError once it is closed."""
         if not self._open:
             raise RuntimeError("the client has been closed")
@@ -220,7 +222,7 @@ class Http:
         reply: object = here.world.network.ask(here.wire, "gateway", asked, patience)
         if not isinstance(reply, Answer):
             raise httpx.ReadError(str(reply))
-        return reply
+        yield reply
 
     def close(self) -> None:
         self._open = False
@@ -238,5 +240,7 @@ def session_of(name: str) -> str:
     return f"the session of {name}"
 
 
-HTTPX = SimpleNamespace(Client=Http, HTTPError=httpx.HTTPError, Timeout=httpx.Timeout)
+HTTPX = SimpleNamespace(
+    Client=Http, HTTPError=httpx.HTTPError, InvalidURL=httpx.InvalidURL, Timeout=httpx.Timeout
+)
 RANDOM = SimpleNamespace(token_hex=_session)

@@ -68,7 +68,10 @@ def act(world: World, wire: Wire, wanted: Act) -> None:
 def _act(world: World, wire: Wire, wanted: Act) -> None:
     store = world.store_of(wire)
     commands = Commands(store, world.outbox_of(wire), wire.process)
+    undoing = _undoing(world) if wanted.what == "cancel-undoing" else ""
     rows = store.runs()
+    if wanted.what == "cancel-undoing":
+        rows = [row for row in rows if row.id == undoing]
     if not rows:
         return
     run = store.load(rows[wanted.run % len(rows)].id)
@@ -77,7 +80,7 @@ def _act(world: World, wire: Wire, wanted: Act) -> None:
     if world.story is not None:
         world.tell(by, f"asks for {wanted.what} of run {run.id[:4]}, which is {run.status.value}")
     match wanted.what:
-        case "cancel":
+        case "cancel" | "cancel-undoing":
             commands.cancel(run, by, "not wanted any more")
         case "rerun":
             commands.rerun(run, by)
@@ -96,6 +99,21 @@ def _act(world: World, wire: Wire, wanted: Act) -> None:
             _forge(world, wire, run)
         case other:
             raise AssertionError(other)
+
+
+PATIENT = 60
+"""Seconds that somebody watches for a rollback."""
+
+
+def _undoing(world: World) -> str:
+    """A run that is being rolled back, empty: none was, for as long as somebody looked."""
+    for _ in range(PATIENT):
+        for run in world.watch.states.values():
+            undone = (stage.rollback for stage in run.stages.values())
+            if not run.finished and any(each is not None and each.outcome is None for each in undone):
+                return run.id
+        world.kernel.sleep(1.0)
+    return ""
 
 
 def _forge(world: World, wire: Wire, run: Run) -> None:

@@ -246,7 +246,7 @@ def scenario(seed: int) -> Scenario:
     busy = chance.choice((20.0, 45.0, 70.0))
     repositories = ("acme/shop", "acme/till")[: chance.choice((1, 1, 2))]
     pushes = _pushes(chance, repositories, busy)
-    acts = (*_acts(chance, busy), *_approvals(chance, pushes))
+    acts = (*_acts(chance, busy), *_approvals(chance, pushes), *_second_thoughts(chance, pushes))
     calm = busy * (1.2 + chance.random())
     return Scenario(
         seed=seed,
@@ -336,6 +336,15 @@ def _approvals(chance: random.Random, pushes: Sequence[Push]) -> Iterator[Act]:
                 at = push.at + 5 + 60 * chance.random() ** 2
                 what = chance.choices(("approve", "reject"), (6, 1))[0]
                 yield Act(f"act-{push.id}-{number}", at, chance.choice(PEOPLE), what, chance.randrange(4))
+
+
+def _second_thoughts(chance: random.Random, pushes: Sequence[Push]) -> Iterator[Act]:
+    """What deploys is stopped in its midst now and then, and what is being rolled back."""
+    for push in pushes:
+        if push.pipeline in DEPLOYS and chance.random() < 0.4:
+            what = chance.choice(("cancel", "cancel-undoing"))
+            at = push.at + 5 + 40 * chance.random()
+            yield Act(f"act-stop-{push.id}", at, chance.choice(PEOPLE), what, chance.randrange(2))
 
 
 def _rates(chance: random.Random) -> dict[Fault, float]:
