@@ -36,6 +36,8 @@ class CloudRun:
         tasks: Any = _BaseTasksRestTransport
         self.jobs: dict[str, run.Job] = {}
         self.executions: dict[str, run.Execution] = {}
+        self.made: Callable[[run.Execution], None] = lambda _: None
+        """Called with each new execution."""
         self.tasks: dict[str, run.Task] = {}
         self.rest = RestStandIn(
             [
@@ -176,6 +178,7 @@ class CloudRun:
         )
         _say(made, _STATE.CONDITION_PENDING, "")
         self.executions[name] = made
+        self.made(made)
         return _operation(made)
 
     def _list(self, request: run.ListExecutionsRequest) -> run.ListExecutionsResponse:
