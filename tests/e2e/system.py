@@ -22,6 +22,8 @@ from local.slack.stand_in import StandIn
 from local.slack.workspace import Workspace
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
+from turnout.adapters.signing import believe
+from turnout.core.attestation import statement
 from turnout.core.run import Run
 from turnout.stack.layout import Running, read_running
 from turnout.stack.lock import held
@@ -260,3 +262,15 @@ def check_each_thing_once(system: System, runs: Sequence[Run]) -> None:
             last = task.current
             assert last is not None
             assert done[f"{run.id} {stage.name} {last.number}"] == 1
+        check_attested(system, run)
+
+
+def check_attested(system: System, run: Run) -> None:
+    """Each result that counted is attested once, by the server's key, with what can be derived of it again."""
+    attesting = system.wiring.attesting
+    believed = believe(attesting.keys)
+    kept = {each.attempt: each for each in system.wiring.store.attestations(run.id)}
+    counted = {each.id for _, task in run.tasks() for each in task.attempts if each.by == "agent"}
+    assert set(kept) == counted
+    for attempt, each in kept.items():
+        assert believed.open(each.signed()) == statement(run, attempt, attesting.maker)
