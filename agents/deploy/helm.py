@@ -19,13 +19,15 @@ from agents.deploy.images import Image, chart_values, has, put
 from agents.deploy.objects import Id, Object
 from agents.deploy.options import HelmOptions, ImageOptions
 from agents.deploy.revisions import Revision
-from agents.sdk.workspace import AgentError
+from agents.sdk.workspace import AgentError, ToolRun
 from turnout.core.durations import format_duration
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
 
 LABEL = "turnout"
 HISTORY = 20
+OLDEST = (3, 13)
+"""The first with labels of a release, and with a dry run that asks the server."""
 SLACK = 60.0  # seconds beyond its own time limit, after which helm is ended
 
 
@@ -54,10 +56,11 @@ class HelmEngine:
 
     def _read_version(self) -> str:
         ran = self._cluster.run("helm", ("version", "--template", "{{.Version}}"), online=False)
-        found = re.match(rb"v?(\d+\.\d+\.\d+)", ran.stdout)
-        if found is None or int(found[1].split(b".")[0]) < 3:
+        found = re.match(rb"v?((\d+)\.(\d+)\.\d+)", ran.stdout)
+        if found is None or (int(found[2]), int(found[3])) < OLDEST:
             raise AgentError(
-                f"helm says that it is {ran.stdout[:40].decode(errors='replace')!r}", "install Helm 3 or 4"
+                f"helm says that it is {ran.stdout[:40].decode(errors='replace')!r}",
+                "install Helm 3 (3.13 or newer) or 4",
             )
         return found[1].decode()
 
@@ -189,7 +192,7 @@ class HelmEngine:
             "upgrade", self.release, f"./{self._asked.chart}", "--install", *self._values,
             "--wait", f"--timeout={self._timeout:.0f}s",
             "--description", revisions.mark(self._task), "--labels", f"{LABEL}=deploy",
-            "--history-max", str(HISTORY), "--hide-notes",
+            "--history-max", str(HISTORY),
             *(["--create-namespace"] if self._asked.create_namespace else []),
             *(["--skip-crds"] if self._asked.skip_crds else []),
             timeout=self._timeout + SLACK, quiet=False, checked=False,
@@ -215,9 +218,21 @@ class HelmEngine:
                 )
 
     def settle(self, rendered: Rendered) -> tuple[str, tuple[Id, ...]]:
-        del rendered  # what the chart no longer has, Helm has deleted
         history = self._history()
-        return (str(history[-1].number) if history else ""), ()
+        return (str(history[-1].number) if history else ""), self._gone(rendered)
+
+    def _gone(self, rendered: Rendered) -> tuple[Id, ...]:
+        """What the release had and the chart no longer has: Helm has deleted it."""
+        if not self._standing.before or self._standing.mine:
+            return ()
+        had = self._cluster.helm(
+            "get", "manifest", self.release, "--revision", self._standing.before, checked=False
+        )
+        here = self._cluster.namespace
+        kept = {objects.placed(objects.identity(each), here) for each in rendered.objects}
+        before = objects.read(had.stdout.decode(errors="replace"), "helm") if had.code == 0 else ()
+        ids = (objects.placed(objects.identity(each), here) for each in before)
+        return tuple(each for each in ids if each not in kept)
 
     # --- going back -------------------------------------------------------------------------------
 
@@ -263,9 +278,7 @@ class HelmEngine:
             timeout=(wait or READ) + SLACK, quiet=False, checked=False,
         )  # fmt: skip
         if ran.code != 0:
-            raise AgentError(
-                f"helm rollback {self.release} {to}: {last_words(ran.stderr.decode(errors='replace'))}"
-            )
+            raise AgentError(f"helm rollback {self.release} {to}: {_words(ran)}")
         history = self._history()
         return history[-1].number if history else 0
 
@@ -276,6 +289,8 @@ class HelmEngine:
             timeout=(wait or READ) + SLACK, quiet=False, checked=False,
         )  # fmt: skip
         if ran.code != 0:
-            raise AgentError(
-                f"helm uninstall {self.release}: {last_words(ran.stderr.decode(errors='replace'))}"
-            )
+            raise AgentError(f"helm uninstall {self.release}: {_words(ran)}")
+
+
+def _words(ran: ToolRun) -> str:
+    return "it had not ended in time" if ran.timed_out else last_words(ran.stderr.decode(errors="replace"))

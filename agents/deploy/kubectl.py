@@ -32,6 +32,7 @@ from agents.deploy.record import (
 )
 from agents.sdk.toolchain import open_folder, put
 from agents.sdk.workspace import AgentError
+from turnout.core.durations import format_duration
 from turnout.core.messages import TaskRequested
 
 MANAGER = "turnout"
@@ -196,6 +197,8 @@ class KubectlEngine:
             self._cluster.workspace.log(line)
         if ran.code == 0:
             return ""
+        if ran.timed_out:
+            return f"kubectl apply had not ended after {format_duration(WRITE)}"
         said = ran.stderr.decode(errors="replace")
         self._check_namespace(said)
         return f"the cluster does not take the manifests: {last_words(said)}"

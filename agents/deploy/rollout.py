@@ -42,7 +42,7 @@ def wait(cluster: Cluster, workloads: Sequence[Id], timeout: float) -> str:
         if ran.code != 0 and _NO_STATUS in said:
             cluster.workspace.log(f"{each}: it is updated when its pods are deleted; not waited for")
         elif ran.code != 0:
-            if time.monotonic() >= until - 0.5 and "timed out" in said:
+            if ran.timed_out or (time.monotonic() >= until - 0.5 and "timed out" in said):
                 said = f"it had not rolled out after {format_duration(timeout)}"
             return f"{each}: {last_words(said)}"
     return ""

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.deploy import agent
-from agents.sdk.workspace import AgentError
+from agents.sdk.workspace import AgentError, ToolRun
 from tests.agents.deploy.shop import CHART, manifests
 from tests.agents.deploy.tools import Tools, workspace
 from tests.agents.workspace import PlainWorkspace, task, write
@@ -178,6 +179,48 @@ def test_a_lock_is_told_and_the_attempt_is_tried_again(tools: Tools, here: Plain
         agent.run(asked(), here)
 
 
+def test_a_helm_that_hangs_is_ended_and_rolled_back(
+    tools: Tools, here: PlainWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here.path, CHART)
+    tools.say("helm history", out=history("deployed", "pending-upgrade"))
+    ran = here.run
+
+    def run(argv: Sequence[str], **how: Any) -> ToolRun:
+        if "upgrade" in argv:
+            return ToolRun(tuple(argv), None, 9, timed_out=True)
+        return ran(argv, **how)
+
+    monkeypatch.setattr(here, "run", run)
+    done = agent.run(asked({"timeout": "5s"}), here)
+    assert done.outcome is Outcome.FAILURE
+    assert "helm had not ended after 1m5s; rolled back to revision 1" in done.summary
+
+
+def test_a_question_without_an_answer_loses_the_attempt(
+    tools: Tools, here: PlainWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here.path, CHART)
+    ran = here.run
+
+    def run(argv: Sequence[str], **how: Any) -> ToolRun:
+        return ToolRun(tuple(argv), None, 9, timed_out=True) if "history" in argv else ran(argv, **how)
+
+    monkeypatch.setattr(here, "run", run)
+    with pytest.raises(TransientError, match="helm history had no answer of the cluster"):
+        agent.run(asked(), here)
+
+
+def test_what_the_chart_no_longer_has_is_told(tools: Tools, here: PlainWorkspace) -> None:
+    write(here.path, CHART)
+    tools.say("helm history", out=history("deployed"))
+    gone = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\n"
+    tools.say("helm get manifest", out=gone.replace("NAME", "old") + "---\n" + gone.replace("NAME", "shop"))
+    done = agent.run(asked(), here)
+    assert done.outputs["deleted"] == "1"
+    assert "configmap/old in shop" in done.outputs["resources"]
+
+
 def test_a_rollback_that_fails_is_said_loudly(tools: Tools, here: PlainWorkspace) -> None:
     write(here.path, CHART)
     tools.say("helm history", out=history("deployed", "failed"))
@@ -201,11 +244,11 @@ def test_helm_3_and_later_are_taken_with_flags_that_all_of_them_know(
     assert not any("--atomic" in line or "--rollback-on-failure" in line for line in tools.lines)
 
 
-@pytest.mark.parametrize("version", ["v2.17.0", "", "what"])
+@pytest.mark.parametrize("version", ["v2.17.0", "v3.12.3", "", "what"])
 def test_another_helm_is_an_error(tools: Tools, here: PlainWorkspace, version: str) -> None:
     write(here.path, CHART)
     tools.say("helm version", out=version)
-    with pytest.raises(AgentError, match="install Helm 3 or 4"):
+    with pytest.raises(AgentError, match=r"install Helm 3 \(3.13 or newer\) or 4"):
         agent.run(asked(), here)
 
 
