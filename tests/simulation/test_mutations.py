@@ -31,8 +31,6 @@ SEEN_AT_ONCE = (
     "which run holds an environment is not recorded",
     "an environment is never given back",
     "who waits for an environment is not told, nor looked at",
-    "environments that are held together are taken one by one",
-    "a stage is rolled back for each stage that asks for it",
     "a run does not wait for its rollback",
     "nothing is ever rolled back",
     "a job that has ended is lost before its result has had time",
