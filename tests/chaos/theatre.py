@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from local.kafka.broker import Broker
 from local.postgres.server import Postgres
@@ -89,13 +90,13 @@ class Theatre:
             through, direct = self._servers(stack) if self._shared else ({}, {})
             if self.disk:
                 self._small = stack.enter_context(SmallDisk(self.home / "state", DISK))
-            settings = TIMING | through | (LAUNCHED if self.launched else {})
+            settings = TIMING | through | (self._door(stack) if self.launched else {})
             arguments = ["--separate"] if self._shared else []
             self.system = stack.enter_context(System(self.home, settings, arguments))
             self.seen = Wiring(read_settings(self.system.environ | direct))
             stack.callback(self.seen.store.close)
             self._repositories()
-            self.system.start()
+            self._come_up()
             keeper = threading.Thread(target=self._keep_up, name="keeper", daemon=True)
             keeper.start()
             stack.callback(keeper.join)
@@ -123,6 +124,16 @@ class Theatre:
             {"TURNOUT_DATABASE_URL": through, "TURNOUT_KAFKA_BOOTSTRAP": bootstrap},
             {"TURNOUT_DATABASE_URL": direct},
         )
+
+    def _door(self, stack: ExitStack) -> dict[str, str]:
+        """A place for the gateway that stays where it is, as in production: the stack's ports are new each time here."""
+        self._gateway = stack.enter_context(Proxy())
+        return LAUNCHED | {"TURNOUT_GATEWAY_URL": f"http://127.0.0.1:{self._gateway.port}"}
+
+    def _come_up(self) -> None:
+        running = self.system.start()
+        if self.launched:
+            self._gateway.target = urlsplit(running.urls["gateway"]).port or 0
 
     def _repositories(self) -> None:
         self.repositories = make_repositories(self.home / "git", pipeline(self.system.effects))
@@ -264,7 +275,7 @@ class Theatre:
         """As often as it takes."""
         while not self._over.is_set():
             try:
-                self.system.start()
+                self._come_up()
                 return
             except (AssertionError, TurnoutError) as error:
                 sys.stderr.write(f"chaos: the stack did not come up: {error}\n")

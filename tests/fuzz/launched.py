@@ -73,7 +73,8 @@ def gateway(content: bytes) -> None:
     named |= {name: value for name, value in usual.items() if name.lower() not in lower}
     house.artifacts.kept.clear()
     house.world.producer.records.clear()
-    asked = Asked(method or "GET", path.replace("@", house.attempt), named, body)
+    place = path.replace("@", house.attempt).encode("latin-1", "replace").decode("latin-1")
+    asked = Asked(method or "GET", place, named, body)
     response = answered(request_of(asked), lambda: house.gateway)
     said = response.get_data()
     assert response.status_code < 500, (response.status_code, said)

@@ -154,7 +154,7 @@ def request_of(asked: Asked) -> Request:
     """Source: PEP 3333."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": asked.method,
-        "PATH_INFO": unquote(asked.path),
+        "PATH_INFO": unquote(asked.path, "latin-1"),
         "QUERY_STRING": "",
         "SERVER_NAME": "gateway",
         "SERVER_PORT": "80",
