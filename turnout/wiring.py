@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from turnout.adapters.artifacts import FileArtifacts
     from turnout.adapters.claims import FileClaims
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
+    from turnout.adapters.git_command import Credential
     from turnout.adapters.git_snapshot import Snapshot
     from turnout.adapters.github_api import GitHubApi
     from turnout.adapters.mirror import Mirrors
@@ -168,7 +169,7 @@ class Wiring:
         from turnout.planning import RepositoryPlanner
 
         parse = partial(read_pipeline, agents=self.settings.kinds)
-        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.secrets.checkout), parse)
+        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.checkout_credential), parse)
 
     @cached_property
     def launcher(self) -> Launcher:
@@ -293,7 +294,7 @@ class Wiring:
         s = self.settings
 
         def credential(task: TaskRequested) -> CheckoutCredential | None:
-            found = self.secrets.checkout(task.project, task.checkout.clone_url)
+            found = self.checkout_credential(task.project, task.checkout.clone_url)
             return CheckoutCredential(username=found.username, password=found.password) if found else None
 
         return Gateway(
@@ -415,6 +416,20 @@ class Wiring:
         theirs = provider.base_url or "https://api.github.com"
         return "" if theirs == ours else f"the project is on {theirs}, and TURNOUT_GITHUB_URL is {ours}"
 
+    def checkout_credential(self, repository: str, clone_url: str) -> Credential | None:
+        """What the project file binds, else what the GitHub App gives; None: nothing is needed, or to be had.
+
+        Raises: PermanentError, TransientError.
+        """
+        bound = self.secrets.checkout(repository, clone_url)
+        if bound is not None or not self.settings.github_app_id or self.github is None:
+            return bound
+        from turnout.adapters.github_auth import AppAuth
+        from turnout.adapters.github_checkout import AppCheckout
+
+        assert isinstance(self.github.auth, AppAuth)
+        return AppCheckout(self.github.auth, self.github).credential(repository, clone_url)
+
     @cached_property
     def github(self) -> GitHubApi | None:
         """None: nobody said who we are to GitHub. Raises: InvalidSettings."""
@@ -500,7 +515,7 @@ class Wiring:
         from turnout.core.messages import Checkout
 
         def credential(checkout: Checkout) -> GitCredential | None:
-            found = self.secrets.checkout(checkout.repository, checkout.clone_url)
+            found = self.checkout_credential(checkout.repository, checkout.clone_url)
             return GitCredential(username=found.username, password=found.password) if found else None
 
         return Parts(

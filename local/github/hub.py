@@ -115,7 +115,7 @@ class Hub:
             body = json.loads(raw) if raw else {}
             if found := re.fullmatch(r"/app/installations/7/access_tokens", path):
                 _app(token)
-                return Answer(201, self._new_token())
+                return Answer(201, self._new_token() | body)
             if re.fullmatch(r"/repos/[^/]+/[^/]+/installation", path):
                 _app(token)
                 if path.split("/")[2:4] != self.repository.split("/"):

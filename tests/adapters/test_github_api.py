@@ -13,6 +13,7 @@ from local.github.hub import Fault, Hub
 from local.github.stand_in import StandIn
 from turnout.adapters.github_api import GitHubApi, GitHubRefused
 from turnout.adapters.github_auth import AppAuth, Auth, TokenAuth
+from turnout.adapters.github_checkout import AppCheckout, web
 from turnout.core.errors import NotFound, PermanentError, TransientError
 
 REPOSITORY = "acme/shop"
@@ -160,6 +161,42 @@ def test_a_token_that_was_revoked_is_replaced_at_once(api: Api, github: StandIn,
 def test_an_app_that_is_not_installed_says_where(api: Api, key: str) -> None:
     with pytest.raises(PermanentError, match="not installed on acme/other"):
         api(AppAuth("12", key, Hands())).get("acme/other", "/deployments")
+
+
+def test_for_a_checkout_there_is_a_token_that_reads_this_repository_alone(
+    api: Api, github: StandIn, key: str
+) -> None:
+    auth = AppAuth("12", key, Hands())
+    checkout = AppCheckout(auth, api(auth))
+    given = checkout.credential(REPOSITORY, f"{github.url}/acme/shop.git")
+    assert given is not None
+    assert given.username == "x-access-token"
+    asked = next(call.body for call in github.hub.calls if call.path.endswith("/access_tokens"))
+    assert asked == {"repositories": ["shop"], "permissions": {"contents": "read"}}
+    assert checkout.credential(REPOSITORY, f"{github.url}/acme/shop") == given
+    assert made(github.hub) == 1
+    auth.token(REPOSITORY, api(auth).as_app)
+    assert made(github.hub) == 2, "what may write is another token"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://github.example.org/acme/shop.git",
+        "{url}/acme/other.git",
+        "{url}.evil.example/acme/shop.git",
+        "/srv/git/shop",
+    ],
+)
+def test_no_other_address_is_given_a_token(api: Api, github: StandIn, key: str, address: str) -> None:
+    auth = AppAuth("12", key, Hands())
+    assert AppCheckout(auth, api(auth)).credential(REPOSITORY, address.format(url=github.url)) is None
+    assert not github.hub.calls
+
+
+def test_githubs_own_address_is_known_by_that_of_its_api() -> None:
+    assert web("https://api.github.com") == "https://github.com"
+    assert web("https://git.example.org/api/v3") == "https://git.example.org"
 
 
 def test_a_key_that_is_none_is_said() -> None:

@@ -99,20 +99,23 @@ class GitHubApi:
             raise PermanentError(f"GitHub: {repository!r} is no repository", "expected owner/name")
         if not path.startswith(self._base_url):
             path = f"/repos/{repository}{path}"
-        token = self.auth.token(repository, self._as_app)
+        token = self.auth.token(repository, self.as_app)
         try:
             return self._send(method, path, token, params=params, body=body)
         except GitHubRefused as refused:
             if refused.status != 401:
                 raise
             self.auth.forget(repository)
-            again = self.auth.token(repository, self._as_app)
+            again = self.auth.token(repository, self.as_app)
             if again == token:
                 raise
             return self._send(method, path, again, params=params, body=body)
 
-    def _as_app(self, method: str, path: str, credential: str) -> Mapping[str, Any]:
-        found = self._send(method, path, credential)[0]
+    def as_app(
+        self, method: str, path: str, credential: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """`turnout.adapters.github_auth.Call`."""
+        found = self._send(method, path, credential, body=body)[0]
         return found if isinstance(found, dict) else {}
 
     def _send(

@@ -21,8 +21,8 @@ BACKDATED = timedelta(minutes=1)
 RENEWED_BEFORE = timedelta(minutes=5)
 """A token of an installation lives an hour; one that ends sooner than this is not given out any more."""
 
-Call = Callable[[str, str, str], Mapping[str, Any]]
-"""Method, path and credential: what GitHub answers. Raises as `turnout.adapters.github_api.GitHubApi.send`."""
+Call = Callable[[str, str, str, Mapping[str, Any] | None], Mapping[str, Any]]
+"""Method, path, credential and body: what GitHub answers. Raises: NotFound, PermanentError, TransientError."""
 
 
 class Auth(Protocol):
@@ -61,29 +61,42 @@ class AppAuth:
     clock: Clock
     app: bool = field(default=True, init=False)
     _installations: dict[str, int] = field(default_factory=dict, init=False)
-    _tokens: dict[int, tuple[str, datetime]] = field(default_factory=dict, init=False)
+    _tokens: dict[tuple[int, str], tuple[str, datetime]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def token(self, repository: str, call: Call) -> str:
+        return self._token(repository, call, "")
+
+    def reading(self, repository: str, call: Call) -> str:
+        """A token that can read the files of this one repository and nothing else. Raises: as `token`."""
+        return self._token(repository, call, repository)
+
+    def _token(self, repository: str, call: Call, only: str) -> str:
+        """``only``: the repository whose files may be read with it; empty: all that the App may."""
         with self._lock:
             installation = self._installations.get(repository) or self._installed(repository, call)
-            known = self._tokens.get(installation)
+            known = self._tokens.get((installation, only))
             if known is None or known[1] - self.clock.now() < RENEWED_BEFORE:
-                made = call("POST", f"/app/installations/{installation}/access_tokens", self._pass())
+                body = (
+                    {"repositories": [only.partition("/")[2]], "permissions": {"contents": "read"}}
+                    if only
+                    else None
+                )
+                made = call("POST", f"/app/installations/{installation}/access_tokens", self._pass(), body)
                 known = str(made["token"]), datetime.fromisoformat(str(made["expires_at"]))
-                self._tokens[installation] = known
+                self._tokens[(installation, only)] = known
             return known[0]
 
     def forget(self, repository: str) -> None:
         """Also where it is installed: it may have been installed anew."""
         with self._lock:
             installation = self._installations.pop(repository, None)
-            if installation is not None:
-                self._tokens.pop(installation, None)
+            for each in [each for each in self._tokens if each[0] == installation]:
+                del self._tokens[each]
 
     def _installed(self, repository: str, call: Call) -> int:
         try:
-            found = call("GET", f"/repos/{repository}/installation", self._pass())
+            found = call("GET", f"/repos/{repository}/installation", self._pass(), None)
         except NotFound as error:
             raise PermanentError(
                 f"GitHub: the App {self.id} is not installed on {repository}", "install it there"
