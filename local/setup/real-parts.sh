@@ -15,6 +15,7 @@ fetch() {
     "$here/scanners.sh"
     "$here/cluster.sh"
     "$here/kaniko.sh"
+    "$here/agent-base.sh"
 }
 
 has() { command -v "$1" >/dev/null; }

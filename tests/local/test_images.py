@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.images import build
+from local.images.build import Asked, Commit, Image
+from turnout.core.errors import PermanentError
+
+COMMIT = Commit("4f2a90c1d3e5" + "0" * 28, 1_700_000_000, changed=False, source="https://example.org/turnout")
+
+
+def test_every_agent_that_is_built_in_has_an_image() -> None:
+    assert {"lint", "test", "script", "security"} <= set(build.agents())
+
+
+def test_what_an_agents_image_stands_on_is_built_before_it() -> None:
+    assert [each.kind for each in build.images(["security"])] == ["sdk", "node", "security"]
+    assert [each.kind for each in build.images(["script"])] == ["sdk", "script"]
+    assert [each.kind for each in build.images([])][:2] == ["sdk", "node"]
+    with pytest.raises(PermanentError, match="no image for rust"):
+        build.images(["lint", "rust"])
+
+
+def test_no_image_names_a_version_that_moves() -> None:
+    for dockerfile in sorted((build.ROOT / "agents").glob("*/Dockerfile")):
+        lines = dockerfile.read_text().splitlines()
+        for line in (each for each in lines if each.startswith("FROM ")):
+            assert line.split()[1].startswith("${") or line.split()[1] in ("debian", "sdk"), (
+                f"{dockerfile}: {line}"
+            )
+        for line in (each for each in lines if " install " in each and "pip" in each):
+            assert "--require-hashes" in dockerfile.read_text(), f"{dockerfile}: {line}"
+
+
+def test_a_commit_gives_the_same_labels_each_time() -> None:
+    assert COMMIT.labels == {
+        "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.revision": COMMIT.sha,
+        "org.opencontainers.image.source": "https://example.org/turnout",
+        "org.opencontainers.image.version": "4f2a90c1d3e5",
+    }
+    assert Commit(COMMIT.sha, 0, changed=True).tag == "4f2a90c1d3e5-changed"
+
+
+def test_values_that_may_hold_a_password_are_on_no_command_line(tmp_path: Path) -> None:
+    image = Image("lint", "agents/lint/Dockerfile", needs=("node",))
+    asked = Asked("buildah", registry="r.example.org/ci/", tag="1", base="debian@sha256:1", network="host")
+    environ = {
+        "HTTPS_PROXY": "http://ada:hunter2@proxy",
+        "PIP_INDEX_URL": "https://x:hunter2@pypi",
+        "NO_PROXY": "",
+    }
+    argv = build.command(image, asked, COMMIT, tmp_path, environ)
+    assert argv[:2] == ["buildah", "build"]
+    assert "hunter2" not in " ".join(argv)
+    given = [argv[number + 1] for number, each in enumerate(argv) if each == "--build-arg"]
+    assert given == [
+        "NODE=r.example.org/ci/turnout-node:1",
+        "BASE=debian@sha256:1",
+        "HTTPS_PROXY",
+        "PIP_INDEX_URL",
+    ]
+    assert "r.example.org/ci/turnout-lint:1" in argv
+    assert "--network=host" in argv
+
+
+def test_images_are_made_of_what_git_knows_with_the_commits_time(tmp_path: Path) -> None:
+    root, context = tmp_path / "root", tmp_path / "context"
+    for name in ("agents/sdk/Dockerfile", "agents/lint/agent.py", "turnout/core/x.py", "tests/test_x.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    subprocess.run(["git", "-C", root, "add", "."], check=True)
+    (root / "turnout/secret.key").write_text("not of the project")
+    ca = tmp_path / "ca.pem"
+    ca.write_text("certificate")
+    build.stage(context, COMMIT, ca, root)
+    found = {str(each.relative_to(context)) for each in context.rglob("*") if each.is_file()}
+    assert found == {
+        "agents/sdk/Dockerfile",
+        "agents/sdk/company-ca.crt",
+        "agents/lint/agent.py",
+        "turnout/core/x.py",
+    }
+    assert {each.stat().st_mtime for each in context.rglob("*")} == {COMMIT.seconds}
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (["--engine", "podman"], "ENGINE=podman is not known"),
+        (["--push", "1"], "pushed where"),
+        (["--push", "yes"], "PUSH=yes"),
+        (["--ca", "/nowhere.pem"], "CA=/nowhere.pem"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said(asked: list[str], why: str, tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=why):
+        build.read_arguments(asked, {"PATH": str(tmp_path)})
+
+
+def test_without_an_engine_it_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"neither docker .* nor buildah is here"):
+        build.find_engine("", {"PATH": str(tmp_path)})
+    fake = tmp_path / "buildah"
+    fake.write_text("#!/bin/sh\n")
+    fake.chmod(0o755)
+    assert build.find_engine("", {"PATH": str(tmp_path)}) == "buildah"
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    assert build.find_engine("", {"PATH": f"{tmp_path}:/bin"}) == "buildah", (
+        "docker without its engine builds nothing"
+    )
+    with pytest.raises(PermanentError, match="docker does not work here"):
+        build.find_engine("docker", {"PATH": f"{tmp_path}:/bin"})
