@@ -19,6 +19,7 @@ import pytest
 from local.docker.daemon import Dockerd
 from local.registry import server
 from local.registry.server import PASSWORD, USER, Registry
+from tests.agents.build.broken_registry import BreakingDoor
 from tests.agents.build.registry_reading import config_of, digest_of_tag
 from tests.agents.workspace import write
 from tests.real import require
@@ -64,6 +65,7 @@ class Yard:
         *,
         secrets: Mapping[str, str] | None = None,
         again: str = "",
+        cancel_at: str = "",
         caps: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """What the agent answers, in a container of its own; ``again``: what tells this one from the last. ``caps``:
@@ -80,6 +82,7 @@ class Yard:
             },
             "secrets": dict(secrets or {}),
             "sha": "1234567890ab" + "0" * 28,
+            "cancel_at": cancel_at,
         }
         path = place / "order.json"
         path.write_text(json.dumps(order))
@@ -192,6 +195,22 @@ def test_a_base_that_nobody_has_is_said(yard: Yard) -> None:
 def test_a_registry_that_is_away_is_tried_again(yard: Yard) -> None:
     made = yard.build("away", {"Dockerfile": f"FROM {yard.base}\n"}, {"image": "127.0.0.1:1/away"})
     assert made["error"] == "TransientError", made
+
+
+def test_a_registry_that_goes_away_in_mid_push_is_tried_again(yard: Yard) -> None:
+    with BreakingDoor(yard.registry.port) as door:
+        files = {"Dockerfile": f"FROM {yard.base}\nRUN echo a new layer >/a\n"}
+        made = yard.build("breaks", files, {"image": f"{door.address}/breaks"})
+    assert door.broken.is_set()
+    assert made["error"] == "TransientError", made
+
+
+def test_a_cancelled_build_ends_with_all_that_it_began(yard: Yard) -> None:
+    files = {"Dockerfile": f"FROM {yard.base}\nRUN echo be''gun && sleep 300\n"}
+    made = yard.build("cancelled", files, cancel_at="begun")
+    assert made["error"] == "Stopped", made
+    assert made["processes"] == []
+    assert made["left"] == []
 
 
 def test_credentials_of_the_stage_open_a_guarded_registry_and_are_shown_nowhere(yard: Yard) -> None:
