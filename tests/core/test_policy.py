@@ -23,6 +23,7 @@ from turnout.core.policy import (
     outcome_of_stage,
     pass_expiry,
     retry_after,
+    time_to_end,
     verify_token,
 )
 from turnout.core.result import Result
@@ -213,3 +214,9 @@ def test_a_pass_outlives_launch_work_and_cancelling() -> None:
     now, timing = datetime(2030, 1, 1, tzinfo=UTC), Timing()
     left = (pass_expiry(timing, 900.0, now) - now).total_seconds()
     assert left > timing.launch + 900.0 + timing.timeout_grace + timing.cancel_grace
+
+
+def test_who_may_have_to_undo_something_gets_the_time_for_it() -> None:
+    given = {agent: time_to_end(agent, 30.0) for agent in ("script", "build", "deploy")}
+    assert given == {"script": 30.0, "build": 75.0, "deploy": 120.0}
+    assert time_to_end("deploy", 600.0) == 600.0

@@ -21,7 +21,7 @@ MAX_BACKOFF = 6 * 3600.0
 LOST_BACKOFF = 5.0
 """Seconds before the second retry of a lost attempt; the first is immediate."""
 
-UNDOING = {"deploy": 120.0}
+UNDOING = {"build": 75.0, "deploy": 120.0}
 """Seconds, by agent."""
 
 _PASS = re.compile(r"v1\.([1-9][0-9]{0,11})\.[0-9a-f]{64}", re.ASCII)
