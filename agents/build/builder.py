@@ -104,12 +104,16 @@ class Builder:
         }
         mounts = [Mount(self.storage, INSIDE, writable=True), Mount(self.results, writable=True)]
         mounts += [Mount(Path(path)) for name, path in env.items() if name.startswith("SSL_CERT_")]
+        clean = False
         try:
-            return self.workspace.run_in(
+            ran = self.workspace.run_in(
                 room, argv, mounts=mounts, env=env, network=True, capture=capture, quiet=quiet
             )
+            clean = ran.code is not None
+            return ran
         finally:
-            sweep_groups(GROUPS)
+            if not clean:  # the room was ended, and with it whoever would have removed them
+                sweep_groups(GROUPS)
 
     @property
     def apart(self) -> bool:

@@ -77,7 +77,8 @@ def test_a_group_left_by_a_killed_process_that_had_our_id_is_no_obstacle(
 ) -> None:
     monkeypatch.setattr(cgroups, "_serial", itertools.count(1))
     left = tmp_path / f"turnout-{os.getpid()}-1"
-    (left / "in use").mkdir(parents=True)
+    left.mkdir()
+    (left / "in use").touch()
     (made,) = Cgroups(2, {"pids": tmp_path}).create(Limits()).paths
     assert Path(made) == tmp_path / f"turnout-{os.getpid()}-2"
     assert left.is_dir()
@@ -169,6 +170,14 @@ def test_a_group_in_use_is_not_removed(group: Cgroup) -> None:
         assert not group.remove(within=0.0)
         group.kill(within=10)
         shell.wait(10)
+
+
+@pytest.mark.real
+def test_groups_that_a_tool_has_made_below_its_own_go_with_it(group: Cgroup) -> None:
+    for path in group.paths:
+        Path(path, "made", "below").mkdir(parents=True)
+    assert group.remove(within=0.0)
+    assert not any(Path(path).exists() for path in group.paths)
 
 
 @pytest.mark.real

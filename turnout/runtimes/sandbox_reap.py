@@ -153,9 +153,11 @@ def remove_group(folders: list[str], deadline: float) -> bool:
             except FileNotFoundError:
                 break
             except OSError:
+                if below := groups_below(folder):
+                    if not remove_group(below, deadline):
+                        return False
+                    continue
                 if time.monotonic() >= deadline:
-                    return False
-                if not remove_group(groups_below(folder), deadline):
                     return False
                 time.sleep(RETRY_EVERY)
             else:
