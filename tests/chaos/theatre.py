@@ -126,7 +126,7 @@ class Theatre:
         )
 
     def _door(self, stack: ExitStack) -> dict[str, str]:
-        """A place for the gateway that stays where it is, as in production: the stack's ports are new each time here."""
+        """A place for the gateway that stays where it is, as in production: its ports are new each time here."""
         self._gateway = stack.enter_context(Proxy())
         return LAUNCHED | {"TURNOUT_GATEWAY_URL": f"http://127.0.0.1:{self._gateway.port}"}
 
