@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from agents.deploy import agent
+from agents.sdk.attempt import UNWIND
+from agents.sdk.hosting import MARGIN
 from agents.sdk.workspace import AgentError, ToolRun
 from tests.agents.deploy.shop import CHART, manifests
 from tests.agents.deploy.tools import Tools, workspace
@@ -15,6 +17,7 @@ from tests.agents.workspace import PlainWorkspace, task, write
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
 from turnout.core.model import Outcome
+from turnout.core.policy import UNDOING
 
 DIGEST = "sha256:" + "b" * 64
 
@@ -298,3 +301,8 @@ def test_an_image_without_its_proof_is_refused_before_anything_is_applied(
         agent.run(asked().with_(attested=object()), here)
     assert not tools.called("helm upgrade")
     assert asked_for == ["redis:7"]
+
+
+def test_the_platform_waits_longer_than_going_back_takes() -> None:
+    tools_end, listens, killed = 5.0, UNWIND, MARGIN
+    assert agent.UNDO + tools_end + listens + killed <= UNDOING["deploy"]
