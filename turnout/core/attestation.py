@@ -36,9 +36,9 @@ _IMAGE = re.compile(r"(?:[^@\s]+@)?(sha256:[0-9a-f]{64})", re.ASCII)
 
 
 class _Read(Value):
-    """A later Turnout may say more."""
+    """A later Turnout may say more. Built when one is first made or read: not every process does."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class Descriptor(_Read):
