@@ -61,7 +61,8 @@ def build(workspace: Workspace, asked: Asked) -> Built:
             raise AgentError(f"kaniko has built {ascii(digest)[:100]}, which is no digest")
         if asked.archive is not None:
             with tarfile.open(asked.archive, "w") as tar:
-                tar.add(root / LAYOUT.lstrip("/"), ".")
+                for each in sorted((root / LAYOUT.lstrip("/")).iterdir()):
+                    tar.add(each, each.name)
     return Built(
         digest=digest if asked.references else "",
         tools={"kaniko": version[1].decode() if version else ""},

@@ -242,6 +242,12 @@ def test_an_image_that_is_not_pushed_is_kept_as_an_archive(yard: Yard) -> None:
     )
     assert [each["name"] for each in made["result"]["artifacts"]] == ["image.oci.tar"], made
     assert "digest" not in made["result"]["outputs"]
+    (kept,) = (yard.folder / "kept-only" / "kept").iterdir()
+    with tarfile.open(kept) as tar:
+        names = set(tar.getnames())
+        index = json.loads((tar.extractfile("index.json") or io.BytesIO()).read())
+    assert "oci-layout" in names
+    assert f"blobs/{index['manifests'][0]['digest'].replace(':', '/')}" in names
 
 
 def test_without_the_right_to_change_roots_it_says_so(yard: Yard) -> None:
