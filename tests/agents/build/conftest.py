@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agents.build.agent import run
-from agents.build.builder import missing
+from agents.build.builder import GROUPS, missing
 from local.registry import server
 from local.registry.server import Registry
 from tests.agents.workspace import SandboxedWorkspace, sandboxed, task, write
@@ -94,6 +94,28 @@ class Yard:
         self, name: str, files: Mapping[str, str], options: Mapping[str, Any] | None = None, **more: Any
     ) -> Result:
         return run(*self.workspace(name, files, options, **more))
+
+
+def app(yard: Yard, steps: str = "") -> dict[str, str]:
+    return {
+        "Dockerfile": f'FROM {yard.base}\nCOPY hello.sh /hello.sh\n{steps}CMD ["/bin/sh", "/hello.sh"]\n',
+        "hello.sh": "echo hello from the image\n",
+    }
+
+
+def leftovers_of(step: str, folder: Path) -> list[str]:
+    """Processes, mounts and control groups of a build that are still there. ``step``: words of a step's command."""
+    processes = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if words.startswith(step) or (words.startswith(("bwrap", "/usr/bin/bwrap")) and str(folder) in words):
+            processes.append(words)
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
+    groups = [str(each) for each in Path("/sys/fs/cgroup").rglob(f"{GROUPS}*")]
+    return processes + mounts + groups
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from agents.sdk.stopping import Stopped
 from agents.sdk.workspace import AgentError
 from local.registry.server import PASSWORD, USER, Registry
 from tests.agents.build.broken_registry import BreakingDoor
-from tests.agents.build.conftest import COMMITTED, Yard, commit
+from tests.agents.build.conftest import COMMITTED, Yard, app, commit, leftovers_of
 from tests.agents.workspace import SandboxedWorkspace
 from tests.chaos.disk import SmallDisk
 from tests.real import require
@@ -35,13 +35,6 @@ from turnout.core.model import Outcome
 from turnout.core.plan import Resources
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
-
-
-def app(yard: Yard, steps: str = "") -> dict[str, str]:
-    return {
-        "Dockerfile": f'FROM {yard.base}\nCOPY hello.sh /hello.sh\n{steps}CMD ["/bin/sh", "/hello.sh"]\n',
-        "hello.sh": "echo hello from the image\n",
-    }
 
 
 def inspected(reference: str) -> dict[str, Any]:
@@ -63,21 +56,6 @@ def run_in_container(workspace: SandboxedWorkspace, yard: Yard, image: str) -> s
             ).stdout.decode()
         finally:
             here.run("buildah", "rm", made)
-
-
-def leftovers(workspace: SandboxedWorkspace) -> list[str]:
-    """Processes, mounts and control groups of a build that are still there."""
-    processes = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if "sleep 86399" in words or str(workspace.cache) in words:
-            processes.append(words)
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(workspace.cache) in line]
-    groups = [str(each) for each in Path("/sys/fs/cgroup").rglob(f"{builder.GROUPS}*")]
-    return processes + mounts + groups
 
 
 @pytest.fixture
@@ -260,7 +238,7 @@ def test_a_build_that_is_cancelled_leaves_nothing_behind_and_the_next_one_works(
     thread = threading.Thread(target=work)
     thread.start()
     until = time.monotonic() + 60
-    while not any("sleep 86399" in each for each in leftovers(workspace) if "/bin/sh -c" not in each):
+    while not leftovers_of("sleep 86399", workspace.cache):
         assert time.monotonic() < until, workspace.text
         time.sleep(0.05)
     workspace.stopping.grace = 0.5
@@ -268,7 +246,7 @@ def test_a_build_that_is_cancelled_leaves_nothing_behind_and_the_next_one_works(
     workspace.stopping.end_tool()
     thread.join(30)
     assert isinstance(raised[0], Stopped)
-    assert leftovers(workspace) == []
+    assert leftovers_of("sleep 86399", workspace.cache) == []
     again = yard.build("cancelled", app(yard), sha=commit(workspace.path, app(yard)))
     assert again.outcome is Outcome.SUCCESS
 

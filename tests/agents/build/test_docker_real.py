@@ -25,7 +25,7 @@ from local.docker.daemon import Dockerd
 from local.registry import server
 from local.registry.server import PASSWORD, USER, Registry
 from tests.agents.build.broken_registry import BreakingDoor
-from tests.agents.build.conftest import BASE, Yard
+from tests.agents.build.conftest import BASE, Yard, app
 from tests.dockerd import dockerd
 from tests.real import require
 from turnout.core.errors import TransientError
@@ -65,13 +65,6 @@ def docks(dockerd: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(autouse=True)
 def address(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DOCKER_HOST, dockerd.host)
-
-
-def app(docks: Yard, steps: str = "") -> dict[str, str]:
-    return {
-        "Dockerfile": f'FROM {docks.base}\nCOPY hello.sh /hello.sh\n{steps}CMD ["/bin/sh", "/hello.sh"]\n',
-        "hello.sh": "echo hello from the image\n",
-    }
 
 
 def test_an_engine_builds_and_pushes_and_the_registry_has_what_was_pushed(
