@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.doorway import SimArtifacts
 from turnout.adapters.artifacts import FileArtifacts
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.errors import NotFound, PermanentError, TransientError
-from turnout.core.ports import Artifacts
+from turnout.core.ports import Artifacts, Uploads
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> FileArtifacts:
+def artifacts(tmp_path: Path) -> Artifacts:
     return FileArtifacts(tmp_path / "artifacts")
 
 
@@ -98,7 +99,9 @@ def test_keys_of_attempts_stay_below_their_task_whatever_a_matrix_holds(artifact
     assert attempt_key("r", "..", 1, "a/b.xml") == "runs/r/%2E%2E/1/a/b.xml"
 
 
-def test_a_piece_at_its_place_is_added_once_however_often_it_comes(artifacts: FileArtifacts) -> None:
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_piece_at_its_place_is_added_once_however_often_it_comes(tmp_path: Path, simulated: bool) -> None:
+    artifacts: Uploads = SimArtifacts() if simulated else FileArtifacts(tmp_path)
     assert artifacts.append_at("log.txt", 0, b"one ") == 4
     assert artifacts.append_at("log.txt", 0, b"one ") == 4
     assert artifacts.append_at("log.txt", 2, b"e two") == 7, "what is there already is left as it is"
