@@ -8,12 +8,13 @@ import pytest
 from local.images import build
 from local.images.build import Asked, Commit, Image
 from turnout.core.errors import PermanentError
+from turnout.core.topics import AGENT_KINDS
 
 COMMIT = Commit("4f2a90c1d3e5" + "0" * 28, 1_700_000_000, changed=False, source="https://example.org/turnout")
 
 
 def test_every_agent_that_is_built_in_has_an_image() -> None:
-    assert {"lint", "test", "script", "security"} <= set(build.agents())
+    assert set(build.agents()) == set(AGENT_KINDS)
 
 
 def test_what_an_agents_image_stands_on_is_built_before_it() -> None:
