@@ -598,8 +598,6 @@ def _stop_tasks(d: _Decision, name: str, reason: str) -> None:
                     task=task.id,
                     attempt=last.id,
                     reason=reason,
-                    give_up_at=d.after(
-                        time_to_end(d.run.planned(name).agent, d.run.timing.cancel_grace)
-                    ),
+                    give_up_at=d.after(time_to_end(d.run.planned(name).agent, d.run.timing.cancel_grace)),
                 )
             )
