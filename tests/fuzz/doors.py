@@ -117,7 +117,7 @@ def delivery(content: bytes) -> None:
         assert m.parse(open_record(record)) == request
         triggered(DEFAULT_TRIGGERS, found).reason.encode()
     else:
-        found.reason.encode()
+        found.model_dump_json().encode()
 
 
 def webhook(content: bytes) -> None:

@@ -109,7 +109,7 @@ def answer(content: bytes) -> None:
 
     client = GatewayClient(Pass("http://door", "a", "v1.1.0"), httpx.MockTransport(handle))
     client.close = lambda: None  # type: ignore[method-assign]
-    client.patiently = lambda ask, patience: ask()  # type: ignore[method-assign, assignment]
+    client.patiently = lambda ask, patience: ask()  # type: ignore[method-assign]
     heard = Heard()
     grants = Grants(client)
     artifacts = RemoteArtifacts(client, None, TASK)  # type: ignore[arg-type]

@@ -79,8 +79,9 @@ def read_check_run(payload: dict[str, Any]) -> NoChange | Ask:
     if event.action == "rerequested":
         return Ask(repository=name, verb="rerun", by=by, run=run, stage=stage, permitted=True)
     wanted = event.requested_action.identifier if event.requested_action else ""
-    if event.action == "requested_action" and (wanted == "approve" or wanted == "reject"):
-        return Ask(repository=name, verb=wanted, by=by, run=run, stage=stage, permitted=True)
+    if event.action == "requested_action" and wanted in ("approve", "reject"):
+        verb: Literal["approve", "reject"] = "approve" if wanted == "approve" else "reject"
+        return Ask(repository=name, verb=verb, by=by, run=run, stage=stage, permitted=True)
     return NoChange(repository=name, reason=f"a check was {event.action[:100]}")
 
 

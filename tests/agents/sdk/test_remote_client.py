@@ -212,7 +212,8 @@ def test_secrets_and_credential_are_asked_for_once(tmp_path: Path, origin: tuple
             grants.resolve("p", "", ["TOKEN"])
         started(door, client)
         assert grants.resolve("p", "", ["TOKEN", "OTHER"]) == {"TOKEN": "hunter2hunter2"}
-        found = grants.credential("anything")
+        checkout = m.Checkout(repository="o/n", clone_url=str(origin[0]), sha=origin[1], ref="r")
+        found = grants.credential(checkout)
         assert found is not None
         assert (found.username, found.password) == ("u", "short-lived")
     assert door.way.asked.count("POST grants") == 2

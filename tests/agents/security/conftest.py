@@ -33,7 +33,11 @@ def scanners() -> Path:
     script = ROOT / "local/setup/scanners.sh"
     where = subprocess.run([script, "--where"], check=True, capture_output=True, text=True, env=os.environ)
     folder = Path(where.stdout.strip())
-    require("Trivy and Snyk", all((folder / each).exists() for each in ("trivy", "snyk")), "make real-parts fetches them")
+    require(
+        "Trivy and Snyk",
+        all((folder / each).exists() for each in ("trivy", "snyk")),
+        "make real-parts fetches them",
+    )
     return folder
 
 
