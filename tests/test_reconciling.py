@@ -274,3 +274,14 @@ def test_what_was_looked_at_long_ago_is_forgotten(cluster: Cluster) -> None:
     cluster.clock.forward(601)
     cluster.sweeper.sweep()
     assert ended not in remembered
+
+
+def test_a_job_that_was_launched_again_between_two_looks_has_its_own_time(cluster: Cluster) -> None:
+    attempt = cluster.attempt()
+    cluster.jobs.says[attempt] = JobState("ended", "killed", since=START)
+    cluster.sweep_for(1)
+    cluster.jobs.says[attempt] = JobState("ended", "killed", since=START + timedelta(seconds=9))
+    cluster.sweep_for(16)
+    assert cluster.ends() == []
+    cluster.sweep_for(5)
+    assert len(cluster.ends()) == 1

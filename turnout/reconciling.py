@@ -94,7 +94,9 @@ class Reconciler:
         if state.phase != "ended":  # one that it does not know may not have been launched yet
             self._ended_at.pop(row.id, None)
             return False
-        ended_at = self._ended_at.setdefault(row.id, min(state.since or now, now))
+        if state.since is not None:  # it may have been launched again since the last look
+            self._ended_at[row.id] = min(state.since, now)
+        ended_at = self._ended_at.setdefault(row.id, now)
         if now - max(ended_at, attempt.launched_at) < self.settle:
             return False
         self._keep_log(row, state)

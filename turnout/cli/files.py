@@ -131,7 +131,8 @@ def _parse_pipeline(file: Path, project: Any) -> Any:
     from turnout.adapters.config_files import read_pipeline
     from turnout.adapters.settings import read_settings
 
-    return read_pipeline(_read(file), str(file), project, read_settings(os.environ).kinds)
+    named = {name: value for name, value in os.environ.items() if name == "TURNOUT_AGENTS"}  # no other setting counts
+    return read_pipeline(_read(file), str(file), project, read_settings(named).kinds)
 
 
 def _parse_project(file: Path) -> Any:
