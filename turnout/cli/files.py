@@ -131,7 +131,9 @@ def _parse_pipeline(file: Path, project: Any) -> Any:
     from turnout.adapters.config_files import read_pipeline
     from turnout.adapters.settings import read_settings
 
-    named = {name: value for name, value in os.environ.items() if name == "TURNOUT_AGENTS"}  # no other setting counts
+    named = {
+        name: value for name, value in os.environ.items() if name == "TURNOUT_AGENTS"
+    }  # no other setting counts
     return read_pipeline(_read(file), str(file), project, read_settings(named).kinds)
 
 
