@@ -15,11 +15,12 @@ from typing import Any, cast
 import pytest
 
 from agents.sdk import consuming
+from tests.simulation.faults import Fault
 from tests.simulation.machines import HomeClaims
 from tests.simulation.mutations_deploying import DEPLOYING, RECONCILING, deploys, has_jobs
 from tests.simulation.mutations_launched import LAUNCHED, has_gated_jobs
 from tests.simulation.playing import Played, play_all
-from tests.simulation.scenario import scenario
+from tests.simulation.scenario import Scenario, scenario
 from turnout import dispatcher, orchestration, webhook
 from turnout.adapters import memory_store
 from turnout.adapters.memory_store import MemoryStore
@@ -67,10 +68,13 @@ class Found:
 
 
 PLANTS.update(LAUNCHED | DEPLOYING | RECONCILING)
-CONCERNED = {
+CONCERNED: dict[str, Callable[[Scenario], bool]] = {
     **dict.fromkeys(LAUNCHED, has_gated_jobs),
     **dict.fromkeys(DEPLOYING, deploys),
     **dict.fromkeys(RECONCILING, has_jobs),
+    "what the webhook knew overwrites what became of a delivery": lambda world: (
+        not world.embedded and Fault.SLOW in world.rates
+    ),
 }
 """Worlds in which a defect can show."""
 
