@@ -73,7 +73,7 @@ CONCERNED: dict[str, Callable[[Scenario], bool]] = {
     **dict.fromkeys(DEPLOYING, deploys),
     **dict.fromkeys(RECONCILING, has_jobs),
     "what the webhook knew overwrites what became of a delivery": lambda world: (
-        not world.embedded and Fault.SLOW in world.rates
+        not world.embedded and world.rates.get(Fault.SLOW, 0.0) >= 0.01
     ),
 }
 """Worlds in which a defect can show."""
