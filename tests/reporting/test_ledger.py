@@ -181,3 +181,47 @@ def test_channels_and_runs_are_kept_apart(world: World) -> None:
 
 def refuse() -> str:
     raise PermanentError("channel_not_found")
+
+
+def telling(world: World) -> Ledger:
+    return Ledger(world.store, world.clock, "r1", "slack", "stage:test")
+
+
+def test_a_change_is_unfinished_from_its_beginning_to_its_end(world: World) -> None:
+    ledger = telling(world)
+    with ledger.change() as change:
+        assert not ledger.unfinished()
+        change.begin()
+        change.begin()
+        assert ledger.unfinished()
+        change.end()
+    assert not ledger.unfinished()
+    assert len(list(ledger.changes())) == 1
+
+
+def test_of_two_that_tell_the_same_the_first_to_end_comes_again(world: World) -> None:
+    """The other one's effect may be older, and come last; and it may die before it sees that."""
+    slow, quick = telling(world).change(), telling(world).change()
+    slow.begin()
+    quick.begin()
+    with pytest.raises(TransientError, match="is being told by another process") as caught:
+        quick.end()
+    assert caught.value.retry_after == LEASE.total_seconds()
+    assert telling(world).unfinished()
+    world.clock.forward(LEASE.total_seconds())
+    again = telling(world).change()
+    again.begin()
+    again.end()
+    assert not telling(world).unfinished()
+
+
+def test_a_telling_that_ends_with_an_error_is_made_good_by_the_next_at_once(world: World) -> None:
+    ledger = telling(world)
+    with pytest.raises(TransientError, match="away"), ledger.change() as change:
+        change.begin()
+        raise TransientError("slack is away")
+    assert ledger.unfinished()
+    with ledger.change() as change:
+        change.begin()
+        change.end()
+    assert not ledger.unfinished()

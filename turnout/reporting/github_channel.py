@@ -14,7 +14,7 @@ from turnout.core.run import Run, Stage, StageStatus
 from turnout.reporting.current import Report, read
 from turnout.reporting.deliver import Told
 from turnout.reporting.github_text import SIGNS, Check, checks, comment, marker, marker_of
-from turnout.reporting.ledger import SENDING, SENT, Ledger
+from turnout.reporting.ledger import SENDING, SENT, Change, Ledger
 from turnout.reporting.policy import waiting
 from turnout.reporting.view import Light, look
 
@@ -102,19 +102,25 @@ class GitHubChannel:
         shown = _shown(report, self.console)
         if not shown:
             return Told.nothing("nothing was to run")
-        for each in shown:
-            if hub.checks:
-                self._check(hub, report, each, ledger)
-            else:
-                _status(hub, report.run, each, ledger)
-        for stage in report.run.stages.values():
-            if stage.started_at and report.run.planned(stage.name).agent == DEPLOYING_AGENT:
-                self._deployment(hub, report, stage, ledger)
-        if report.run.change.kind is ChangeKind.PULL_REQUEST and _worth_a_comment(report.run):
-            self._comment(hub, report, ledger)
+        with ledger.change() as change:
+            again = ledger.unfinished()  # an earlier telling broke off: nobody knows what people see
+            for each in shown:
+                if hub.checks:
+                    self._check(hub, report, each, ledger, change, again)
+                else:
+                    _status(hub, report.run, each, ledger)
+            for stage in report.run.stages.values():
+                if stage.started_at and report.run.planned(stage.name).agent == DEPLOYING_AGENT:
+                    self._deployment(hub, report, stage, ledger)
+            if report.run.change.kind is ChangeKind.PULL_REQUEST and _worth_a_comment(report.run):
+                self._comment(hub, report, ledger)
+            if change.name or again:
+                change.end()
         return Told.sent(shown[0].digest)
 
-    def _check(self, hub: Hub, report: Report, check: Check, ledger: Ledger) -> None:
+    def _check(
+        self, hub: Hub, report: Report, check: Check, ledger: Ledger, change: Change, again: bool
+    ) -> None:
         """Make it, or bring it up to date. A newer state that somebody else shows meanwhile stays, or is shown anew."""
         repository, sha = report.run.change.repository, report.run.change.sha
         external = f"{report.run.id}:{check.key}"
@@ -133,7 +139,9 @@ class GitHubChannel:
             number, _, digest = kept.partition(" ")
             row = ledger.find(check.key)
             newer = row is not None and row.version > version
-            if overtaken or (not newer and (digest != check.digest or (row and row.status != SENT))):
+            stale = again or digest != check.digest or (row is not None and row.status != SENT)
+            if overtaken or (stale and not newer):
+                change.begin()
                 ledger.settle({check.key: version}, SENDING, kept)
                 hub.update_check(repository, int(number), check)
                 row = ledger.find(check.key)

@@ -9,8 +9,9 @@ An effect is named by a fact. Its rows in the reports table are its tries: ``car
 | `failed` | this try has ended without an answer that says it was done |
 | `skipped` | looked at, nothing was to be done; the reference says why |
 
-A change of what is there (``change:<fact>``) is announced before and ended after, so that a fact whose telling broke
-off is told again even where another one has overtaken and settled it.
+A change of what is there (``change:<fact>``, ``change:<fact>~2`` of a second telling of the same fact, …) is announced
+before and ended after, so that a fact whose telling broke off is told again even where another one has overtaken and
+settled it, and a fact that two are telling is not settled before both have come to their end.
 
 A reservation is an insert that only one of several processes gets. A row in the way that is `sending` belongs to
 somebody who is at it right now, or who died: within `LEASE` we come back later, after it we take over with the
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import Protocol
 
 from turnout.core.errors import PermanentError, TransientError
@@ -55,6 +57,58 @@ class Reports(Protocol):
     def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
 
     def find_report(self, run: str, channel: str, fact: str) -> ReportRow | None: ...
+
+
+@dataclass(slots=True)
+class Change:
+    """One telling's change of what people see. Several may be at the same fact: the same message came twice.
+
+    A context manager: what ends with an error is known not to go on.
+    """
+
+    ledger: Ledger
+    name: str = ""
+    ended: bool = False
+
+    def __enter__(self) -> Change:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and self.name and not self.ended:
+            self.ledger.record(self.name, FAILED, "", 0)
+
+    def begin(self) -> None:
+        """Before each effect; from now on it is `Ledger.unfinished` until `end`."""
+        if self.name:
+            self.ledger.record(self.name, SENDING, "", 0)
+        else:
+            self.name = self.ledger.reserve()
+
+    def end(self) -> None:
+        """People see the newest state, as far as this telling goes.
+
+        Raises: TransientError while another one is at the same fact, whose effect may yet come last.
+        """
+        now = self.ledger.clock.now()
+        if self.name:
+            self.ledger.record(self.name, SENT, "", 0)
+        self.ended, left = True, timedelta(0)
+        for row in self.ledger.changes():
+            if row.status == SENT or row.fact == self.name:
+                continue
+            rest = self.ledger.lease - (now - row.at) if row.status == SENDING else timedelta(0)
+            if rest > timedelta(0):
+                left = max(left, rest)
+            else:  # who began it has died, or has said that it failed
+                self.ledger.record(row.fact, SENT, "", 0)
+        if left > timedelta(0):
+            raise TransientError(
+                f"{self.ledger.channel}: {self.ledger.fact} of run {self.ledger.run} is being told by another process",
+                "or one that died; it is taken over when its time is up",
+                retry_after=max(left.total_seconds(), 1.0),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +193,28 @@ class Ledger:
         row = self.find(fact)
         return None if row is None else row.at
 
-    def begin(self) -> None:
-        """What people see is about to be changed in the name of `fact`: it is `unfinished` until `end`."""
-        self.record(f"change:{self.fact}", SENDING, "", 0)
-
-    def end(self) -> None:
-        self.record(f"change:{self.fact}", SENT, "", 0)
+    def change(self) -> Change:
+        """For what people see and is about to be changed in the name of `fact`."""
+        return Change(self)
 
     def unfinished(self) -> bool:
         """Whether a change in the name of `fact` did not come to its end: nobody knows what people see."""
-        row = self.find(f"change:{self.fact}")
-        return row is not None and row.status == SENDING
+        return any(row.status != SENT for row in self.changes())
+
+    def changes(self) -> Iterator[ReportRow]:
+        """Those that were begun in the name of `fact`."""
+        for name in self._tries(f"change:{self.fact}"):
+            row = self.find(name)
+            if row is None:
+                return
+            yield row
+
+    def reserve(self) -> str:
+        """The name of a change of one's own."""
+        for name in self._tries(f"change:{self.fact}"):
+            if self.reports.reserve_report(self._row(name, SENDING, "", 0)) is None:
+                return name
+        raise PermanentError(f"{self.channel}: {self.fact} of run {self.run} was told {MAX_TRIES} times")
 
     def forget(self, fact: str) -> None:
         """The effect has been undone by somebody: it may be done anew."""

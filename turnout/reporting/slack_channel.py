@@ -12,7 +12,7 @@ from turnout.core.errors import TransientError
 from turnout.core.run import Run
 from turnout.reporting.current import Report, read
 from turnout.reporting.deliver import Told
-from turnout.reporting.ledger import SENDING, SENT, Ledger
+from turnout.reporting.ledger import SENDING, SENT, Change, Ledger
 from turnout.reporting.policy import is_told, notify
 from turnout.reporting.slack_blocks import SlackMessage, card, details, metadata, to_json
 from turnout.reporting.view import look
@@ -76,6 +76,10 @@ class SlackChannel:
 
     def _card(self, report: Report, ledger: Ledger, place: str) -> tuple[str, Report]:
         """Post the message, or bring it up to date; its reference, and what it shows."""
+        with ledger.change() as change:
+            return self._shown(report, ledger, place, change)
+
+    def _shown(self, report: Report, ledger: Ledger, place: str, change: Change) -> tuple[str, Report]:
         overtaken = False
         for _ in range(MAX_ROUNDS):
             run = report.run
@@ -84,7 +88,7 @@ class SlackChannel:
             reference = ledger.once(
                 CARD,
                 run.version,
-                partial(self._make, place, message, ledger, made),
+                partial(self._make, place, message, change, made),
                 partial(self.chat.find, place, message["metadata"]),
             )
             if made and (fresh := read(ledger.reports, run.id)).run.version > run.version:
@@ -94,9 +98,9 @@ class SlackChannel:
             known = row is not None and row.status == SENT and row.version >= run.version
             if known and not overtaken and (made or not ledger.unfinished()):
                 if made:
-                    ledger.end()
+                    change.end()
                 return reference, report
-            ledger.begin()
+            change.begin()
             # Where a newer state has been told in the meantime, that stays, and is seen below.
             ledger.settle({CARD: run.version}, SENDING, reference)
             if not self.chat.update(reference, message):
@@ -105,7 +109,7 @@ class SlackChannel:
             row = ledger.find(CARD)
             if row is not None and row.version == run.version and row.reference == reference:
                 ledger.record(CARD, SENT, reference, run.version)
-                ledger.end()
+                change.end()
                 return reference, report
             # Somebody else was at it meanwhile, and ours may have come last: show the newest state.
             overtaken, report = True, read(ledger.reports, run.id)
@@ -113,9 +117,9 @@ class SlackChannel:
             f"slack: the message of run {report.run.id} is being changed by others, come back later"
         )
 
-    def _make(self, place: str, message: Mapping[str, Any], ledger: Ledger, made: list[str]) -> str:
+    def _make(self, place: str, message: Mapping[str, Any], change: Change, made: list[str]) -> str:
         """Post it, and note that in ``made``."""
-        ledger.begin()
+        change.begin()
         made.append(self.chat.post(place, message))
         return made[-1]
 
