@@ -27,7 +27,7 @@ from tests.e2e.system import System
 from tests.waiting import wait_until
 from turnout.adapters.settings import read_settings
 from turnout.core.errors import TurnoutError
-from turnout.runtimes.process import started_at
+from turnout.runtimes.marks import started_at
 from turnout.stack.layout import read_running
 from turnout.wiring import Wiring
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from tests.waiting import wait_until
 from turnout.adapters.settings import InvalidSettings, read_settings
 from turnout.adapters.system_clock import SystemClock
 from turnout.core import messages as m
-from turnout.core.errors import TransientError
 from turnout.core.outgoing import task_request
 from turnout.gateway import Passes
 from turnout.runtimes import process_gateway
@@ -27,28 +27,27 @@ def task() -> m.TaskRequested:
 
 
 @pytest.fixture
-def spawned(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+def spawned() -> list[dict[str, str]]:
     """The environments of what would have been started."""
-    found: list[dict[str, str]] = []
+    return []
 
-    def spawn(arguments: list[str], environ: dict[str, str], _said: Path) -> int:
+
+def runtime(home: Path, spawned: list[dict[str, str]]) -> GatewayProcessRuntime:
+    def start(arguments: Sequence[str], environ: Mapping[str, str], _said: Path, mark: str, _job: str) -> int:
         assert arguments == []
-        found.append(environ)
-        return os.posix_spawn("/bin/true", ["true"], {})
+        spawned.append(dict(environ))
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        Path(mark).write_text(f"{pid} 1\n")
+        return pid
 
-    monkeypatch.setattr(process_gateway, "spawn", spawn)
-    return found
-
-
-def runtime(home: Path) -> GatewayProcessRuntime:
     passes = Passes("http://door", b"key", SystemClock())
-    return GatewayProcessRuntime(home, passes, environ={"PATH": "/bin"})
+    return GatewayProcessRuntime(home, passes, environ={"PATH": "/bin"}, start=start)
 
 
 def test_a_job_is_given_its_pass_and_what_it_may_inherit(
     tmp_path: Path, spawned: list[dict[str, str]]
 ) -> None:
-    launched = runtime(tmp_path)
+    launched = runtime(tmp_path, spawned)
     assert launched.launch(task())
     (environ,) = spawned
     assert set(environ) == {
@@ -65,7 +64,7 @@ def test_a_job_is_given_its_pass_and_what_it_may_inherit(
 def test_launched_again_also_by_another_process_it_runs_once(
     tmp_path: Path, spawned: list[dict[str, str]]
 ) -> None:
-    assert [runtime(tmp_path).launch(task()) for _ in range(3)] == [True, False, False]
+    assert [runtime(tmp_path, spawned).launch(task()) for _ in range(3)] == [True, False, False]
     assert len(spawned) == 1
 
 
@@ -79,20 +78,8 @@ def test_marks_that_nobody_asks_for_any_more_are_removed(
         each.touch()
     long_ago = time.time() - process_gateway.KEPT - 60
     os.utime(old, (long_ago, long_ago))
-    runtime(tmp_path).launch(task())
+    runtime(tmp_path, spawned).launch(task())
     assert (old.exists(), young.exists(), len(spawned)) == (False, True, 1)
-
-
-def test_where_nothing_can_be_started_it_is_tried_again_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> int:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(process_gateway, "spawn", full)
-    with pytest.raises(TransientError, match="no process could be started"):
-        runtime(tmp_path).launch(task())
-    assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_a_launcher_that_does_not_know_where_the_gateway_is_says_so(tmp_path: Path) -> None:

@@ -21,16 +21,22 @@ PARTS = "turnout.wiring:job_parts"
 JOB = "agents.sdk.job"
 _PROGRAM = (
     "import os, sys; os.chdir('/'); sys.path[:0] = [sys.argv[1]]; "
-    f"from {JOB} import main; sys.exit(main(sys.argv[2:]))"
+    "from turnout.runtimes.marks import claim; claim(sys.argv[2]) or sys.exit(0); "
+    "from importlib import import_module; sys.exit(import_module(sys.argv[3]).main(sys.argv[4:]))"
 )
 _LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` and `agents` are imported from
 
 
-def spawn(arguments: Sequence[str], environ: Mapping[str, str], said: Path) -> int:
-    """The process id of a new job, which outlives us and writes to ``said``. Raises: OSError."""
+def spawn(
+    arguments: Sequence[str], environ: Mapping[str, str], said: Path, mark: str = "", job: str = JOB
+) -> int:
+    """The process id of a new ``job``, which outlives us and writes to ``said``.
+
+    ``mark``: it ends at once where another process has left this one. Raises: OSError.
+    """
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-c", _PROGRAM, str(_LIBRARY), *arguments],
+        [sys.executable, "-c", _PROGRAM, str(_LIBRARY), mark, job, *arguments],
         environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -39,18 +45,6 @@ def spawn(arguments: Sequence[str], environ: Mapping[str, str], said: Path) -> i
         ],
         setsid=True,
     )
-
-
-def started_at(pid: int) -> str:
-    """What tells a process from a later one of the same number, in the kernel's ticks; empty: it is gone.
-
-    Source: proc(5), field 22 of ``/proc/PID/stat``.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 class Jobs:

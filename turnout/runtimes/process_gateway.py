@@ -5,38 +5,50 @@ It is launched as a container would be, so that the whole way of a launched job 
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from turnout.core.errors import TransientError
 from turnout.core.messages import TaskRequested
 from turnout.core.ports import JobState
 from turnout.gateway import Passes
-from turnout.runtimes.process import Jobs, spawn, started_at
+from turnout.runtimes.marks import claimed_by
+from turnout.runtimes.process import JOB, Jobs, spawn
 
+Start = Callable[[Sequence[str], Mapping[str, str], Path, str, str], int]
+"""As `turnout.runtimes.process.spawn`."""
+BEGINS_WITHIN = 30.0  # seconds
 KEPT = 14 * 24 * 3600.0  # seconds; longer than a task's record can come again
 
 
 class GatewayProcessRuntime:
-    """``environ``: what a job inherits besides its pass; none of ours unless it is in there."""
+    """``environ``: what a job inherits besides its pass; none of ours unless it is in there. ``job``: the
+    module that it runs."""
 
-    def __init__(self, home: Path, passes: Passes, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, passes: Passes, *, environ: Mapping[str, str], job: str = JOB, start: Start = spawn
+    ) -> None:
         self._jobs = home / "jobs"
         self._place = home / "launched"
         self._passes = passes
         self._environ = environ
+        self._job = job
+        self._start = start
         self._processes = Jobs()
         self._pruned = False
 
     def launch(self, task: TaskRequested) -> bool:
-        """Returns when its process is started; False: it was launched before.
+        """Returns when the attempt's process has left its mark; False: it had before.
 
-        The mark is left after the start: who dies in between launches twice, and the gateway wants only one of them.
+        The process itself leaves it, if it is the first: who dies in between launches another, which ends at once.
         Raises: TransientError.
         """
         self.living()
-        mark = self._jobs / f"{task.attempt}.launched"
+        mark = self._mark(task.attempt)
         try:
             self._jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._prune()
@@ -47,34 +59,46 @@ class GatewayProcessRuntime:
                 **self._passes.environment(task),
                 "TURNOUT_HOME": str(self._place),
             }
-            pid = spawn([], environ, mark.with_suffix(".log"))
-            self._processes.add(pid)
-            mark.write_text(f"{pid} {started_at(pid)}\n")
+            pid = self._start([], environ, mark.with_suffix(".log"), str(mark), self._job)
         except OSError as error:
             raise TransientError(
                 f"no process could be started for attempt {task.attempt}: {error.strerror}",
                 "make room on the disk, or for more processes",
             ) from error
-        return True
+        self._processes.add(pid)
+        return self._begun(task.attempt, pid)
+
+    def _begun(self, attempt: str, pid: int) -> bool:
+        """Whether the process that we have started is the attempt's."""
+        mark, deadline = self._mark(attempt), time.monotonic() + BEGINS_WITHIN
+        while (found := claimed_by(mark)) is None:
+            if pid not in self.living() and claimed_by(mark) is None:
+                said = mark.with_suffix(".log")
+                raise TransientError(f"the job of attempt {attempt} ended before it began", f"see {said}")
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    f"the job of attempt {attempt} does not begin", "is the machine overloaded?"
+                )
+            time.sleep(0.002)
+        return found[0] == pid
 
     def cancel(self, attempt: str) -> None:
-        """Nothing to do here: the answer to its next heartbeat tells the job."""
+        """Its process is told to end, and asks the gateway why."""
+        found = claimed_by(self._mark(attempt))
+        if found is not None and found[1]:
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGTERM)
 
     def state(self, attempt: str) -> JobState:
-        """``ended`` once the process that was started for it is gone, whoever started it."""
-        try:
-            mark = (self._jobs / f"{attempt}.launched").read_text().split()
-        except FileNotFoundError:
-            return JobState("unknown")
+        """``ended`` once the process that left the mark is gone, whoever started it."""
         self.living()
-        if not mark:  # the disk was full
+        found = claimed_by(self._mark(attempt))
+        if found is None:
             return JobState("unknown")
-        born = mark[1] if len(mark) > 1 else ""
-        return (
-            JobState("running")
-            if started_at(int(mark[0])) == born
-            else JobState("ended", "its process is gone")
-        )
+        return JobState("running") if found[1] else JobState("ended", "its process is gone")
+
+    def _mark(self, attempt: str) -> Path:
+        return self._jobs / f"{attempt}.launched"
 
     def living(self) -> set[int]:
         """As `Jobs.living`."""
