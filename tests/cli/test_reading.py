@@ -220,3 +220,25 @@ def test_a_delivery_that_became_a_run_is_explained_as_the_run(house: House) -> N
 def test_dead_letters_are_listed_where_there_are_none(house: House) -> None:
     assert house.turnout("dead-letters").out == "No dead letters.\n"
     assert house.turnout("dead-letters", "--json").json == {"letters": [], "retried": 0}
+
+
+def test_a_stage_that_waits_for_its_environment_says_for_whom(house: House) -> None:
+    plan = a_plan(stage("ship", agent="deploy", environment="staging"))
+    first, second = house.push(plan), house.push(plan, "t2")
+    said = house.turnout("show", second.id).out
+    assert f"waits for environment staging: run {first.id[:8]} is at it" in " ".join(said.split())
+    assert "waits for environment" not in house.turnout("show", first.id).out
+
+
+def test_what_was_rolled_back_is_shown_with_who_asked_for_it(house: House) -> None:
+    plan = a_plan(
+        stage("ship", agent="deploy", environment="staging"), stage("smoke", "ship", rollback="ship")
+    )
+    run = house.push(plan)
+    house.ends(run, "ship")
+    house.ends(run, "smoke", Outcome.FAILURE, summary="no tea")
+    assert "is being rolled back: smoke failed" in house.turnout("show", run.id).out
+    house.ends(run, "ship[rollback]", summary="back at revision 3")
+    said = house.turnout("show", run.id).out
+    assert "rolled back: smoke failed" in said
+    assert "back at revision 3" in said

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from turnout.cli.shown import between, console, duration, light
 from turnout.core.run import Run, Stage, StageStatus, Task, TaskStatus
+from turnout.reporting.view import standing
 
 
 class LiveView:
@@ -62,10 +63,9 @@ class LiveView:
 def _said(stage: Stage, now: datetime) -> str:
     if stage.outcome is not None:
         tries = f"{stage.attempts} attempts" if stage.attempts > 1 else ""
-        return "; ".join(part for part in (_summary(stage), tries, stage.reason) if part)
-    return ", ".join(
-        _task_said(task, now) for task in stage.tasks.values() if task.status is not TaskStatus.PENDING
-    )
+        return "; ".join(part for part in (_summary(stage), tries, stage.reason, standing(stage)) if part)
+    tasks = [_task_said(task, now) for task in stage.tasks.values() if task.status is not TaskStatus.PENDING]
+    return ", ".join([standing(stage), *tasks] if stage.awaits else tasks)
 
 
 def _task_said(task: Task, now: datetime) -> str:

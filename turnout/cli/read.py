@@ -15,6 +15,7 @@ from turnout.core.explain import explain as explained
 from turnout.core.model import Outcome
 from turnout.core.ports import Delivery
 from turnout.core.run import Run, Stage
+from turnout.reporting.view import standing
 from turnout.wiring import wiring
 
 
@@ -75,8 +76,9 @@ def show(given: str, *, as_json: bool) -> None:
 def _stage(stage: Stage) -> None:
     tries = f", {stage.attempts} attempts" if stage.attempts > 1 else ""
     took = between(stage.started_at, stage.finished_at)
-    console.print(f"{light(stage)} [bold]{escape(stage.name)}[/]  {took}{tries}  {escape(stage.reason)}")
-    for task in stage.tasks.values():
+    said = "; ".join(part for part in (stage.reason, standing(stage)) if part)
+    console.print(f"{light(stage)} [bold]{escape(stage.name)}[/]  {took}{tries}  {escape(said)}")
+    for task in stage.all_tasks.values():
         for attempt in task.attempts:
             result = attempt.result
             if result is None:

@@ -230,11 +230,18 @@ def _stage_light(stage: Stage) -> Light:
             assert_never(stage.status)
 
 
+def standing(stage: Stage) -> str:
+    """What is to be said of a stage besides its attempts: that it waits for its environment, or was rolled back."""
+    if stage.awaits:
+        who = f"run {stage.held_by[:8]} is" if stage.held_by else "another stage is"
+        return f"waits for environment {clean(stage.awaits)}: {who} at it"
+    return _undone(stage.rollback) if stage.rollback is not None else ""
+
+
 def _note(stage: Stage) -> str:
     match stage.status:
         case StageStatus.PENDING | StageStatus.APPROVED if stage.awaits:
-            who = f"run {stage.held_by[:8]} is" if stage.held_by else "another stage is"
-            return f"waits for environment {clean(stage.awaits)}: {who} at it"
+            return standing(stage)
         case StageStatus.PENDING:
             return ""
         case StageStatus.APPROVED:
@@ -249,7 +256,7 @@ def _note(stage: Stage) -> str:
         skipped = "skipped: " if stage.outcome is Outcome.SKIPPED and stage.reason else ""
         return first_line(skipped + stage.reason)
     if stage.rollback is not None:
-        return _undone(stage.rollback)
+        return standing(stage)
     if len(stage.tasks) > 1:
         return _cells(stage)
     task = next(iter(stage.tasks.values()))
