@@ -1,0 +1,75 @@
+"""Who we are to GitHub, and what may be said to it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from turnout.adapters.settings import InvalidSettings
+from turnout.wiring.foundations import Foundations
+
+if TYPE_CHECKING:
+    from turnout.adapters.git_command import Credential
+    from turnout.adapters.github_api import GitHubApi
+    from turnout.asking import Asking
+
+
+class OnGitHub(Foundations):
+    @cached_property
+    def github(self) -> GitHubApi | None:
+        """None: nobody said who we are to GitHub. Raises: InvalidSettings."""
+        s = self.settings
+        token, app, key = (
+            s.github_token.get_secret_value(),
+            s.github_app_id,
+            s.github_app_key.get_secret_value(),
+        )
+        if bool(app) != bool(key):
+            raise InvalidSettings(
+                "TURNOUT_GITHUB_APP_ID and TURNOUT_GITHUB_APP_KEY: only one of them is set",
+                "an App needs both",
+            )
+        if not app and not token:
+            return None
+        from turnout.adapters.github_api import GitHubApi
+        from turnout.adapters.github_auth import AppAuth, TokenAuth, read_key
+
+        auth = AppAuth(app, read_key(key), self.clock) if app else TokenAuth(token)
+        return GitHubApi(auth, self.clock, base_url=s.github_url)
+
+    def _asking(self) -> Asking:
+        from turnout.asking import Asking
+
+        if self.github is None:
+            return Asking(self.store, None)
+        from turnout.adapters.github_people import GitHubPeople
+
+        return Asking(self.store, GitHubPeople(self.github))
+
+    def _foreign(self, project: str) -> str:
+        """Why a project is told nothing on our GitHub, where our credential must not be shown to another host."""
+        found = self.projects.find(project)
+        provider = found.provider if found else None
+        if provider is None or provider.kind != "github":
+            return (
+                "the project is not on GitHub"
+                if provider
+                else "there is no project file that says where it is"
+            )
+        ours = self.settings.github_url.rstrip("/")
+        theirs = provider.base_url or "https://api.github.com"
+        return "" if theirs == ours else f"the project is on {theirs}, and TURNOUT_GITHUB_URL is {ours}"
+
+    def checkout_credential(self, repository: str, clone_url: str) -> Credential | None:
+        """What the project file binds, else what the GitHub App gives; None: nothing is needed, or to be had.
+
+        Raises: PermanentError, TransientError.
+        """
+        bound = self.secrets.checkout(repository, clone_url)
+        if bound is not None or not self.settings.github_app_id or self.github is None:
+            return bound
+        from turnout.adapters.github_auth import AppAuth
+        from turnout.adapters.github_checkout import AppCheckout
+
+        assert isinstance(self.github.auth, AppAuth)
+        return AppCheckout(self.github.auth, self.github).credential(repository, clone_url)
