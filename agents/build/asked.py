@@ -39,6 +39,16 @@ class Asked:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def what(self) -> list[str]:
+        """Target, arguments and labels as every builder's command line takes them."""
+        words = ["--target", self.options.target] if self.options.target else []
+        for name, value in sorted(self.options.build_args.items()):
+            words += ["--build-arg", f"{name}={value}"]
+        for name, value in self.labels.items():
+            words += ["--label", f"{name}={value}"]
+        return words
+
+    @property
     def references(self) -> tuple[str, ...]:
         """The names with tags under which the image is pushed."""
         return tuple(f"{self.name}:{tag}" for tag in self.tags) if self.name is not None else ()

@@ -90,12 +90,7 @@ def arguments(asked: Asked, id_file: str) -> list[str]:
     words += ["--layers"] if options.cache is not False else ["--no-cache", "--layers=false"]
     if isinstance(options.cache, str):
         words += ["--cache-from", options.cache, *(["--cache-to", options.cache] if asked.name else [])]
-    if options.target:
-        words += ["--target", options.target]
-    for name, value in sorted(options.build_args.items()):
-        words += ["--build-arg", f"{name}={value}"]
-    for name, value in asked.labels.items():
-        words += ["--label", f"{name}={value}"]
+    words += asked.what
     return [*words, "--", asked.context]
 
 

@@ -244,12 +244,7 @@ def arguments(asked: Asked) -> list[str]:
     elif asked.name is not None:
         kept = options.cache if isinstance(options.cache, str) else str(asked.name)
         words += ["--cache-from", f"{kept}:{asked.tags[-1]}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"]
-    if options.target:
-        words += ["--target", options.target]
-    for name, value in sorted(options.build_args.items()):
-        words += ["--build-arg", f"{name}={value}"]
-    for name, value in asked.labels.items():
-        words += ["--label", f"{name}={value}"]
+    words += asked.what
     for reference in asked.references:
         words += ["--tag", reference]
     return [*words, "--", asked.context]

@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from local.github.hub import Hub
+from local.loopback import Loopback
 
-HOST = "127.0.0.1"
 
-
-class StandIn:
+class StandIn(Loopback):
     """``port`` 0: any free one."""
 
     def __init__(self, hub: Hub | None = None, *, port: int = 0) -> None:
         self.hub = hub if hub is not None else Hub()
-        self._server = _Server((HOST, port), self.hub)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], hub: Hub) -> None:
-        super().__init__(address, _Handler)
-        self.hub = hub
+        super().__init__(type("Handler", (_Handler,), {"hub": self.hub}), port=port)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
-    server: _Server
+    hub: Hub
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -68,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        found = self.server.hub.answer(method, url.path, query, headers, raw)
+        found = self.hub.answer(method, url.path, query, headers, raw)
         if found is None:
             self.close_connection = True
             return

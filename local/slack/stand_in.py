@@ -12,64 +12,36 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 if __package__ in (None, ""):  # started as a file: its checkout is where `local` is found
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from local.loopback import Loopback
 from local.slack.faults import Answer, Fault
 from local.slack.workspace import Workspace
 
 LARGEST_BODY = 4_000_000
-HOST = "127.0.0.1"
 
 
-class StandIn:
+class StandIn(Loopback):
     """A workspace behind HTTP, served while the context is open. ``port`` 0: any free one."""
 
     def __init__(self, workspace: Workspace | None = None, *, port: int = 0) -> None:
         self.workspace = workspace if workspace is not None else Workspace()
-        self._server = _Server((HOST, port), self.workspace)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self._server.server_address[1]}"
+        super().__init__(type("Handler", (_Handler,), {"workspace": self.workspace}), port=port)
 
     @property
     def base_url(self) -> str:
         """For slack-sdk, and for TURNOUT_SLACK_BASE_URL."""
         return f"{self.url}/api/"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], workspace: Workspace) -> None:
-        super().__init__(address, _Handler)
-        self.workspace = workspace
-
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    workspace: Workspace
 
     def do_GET(self) -> None:
         self._serve(b"")
@@ -93,11 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(Answer({"ok": False, "error": "invalid_json"}))
             return
         if folder == "control":
-            self._answer(_control(self.server.workspace, name, arguments))
+            self._answer(_control(self.workspace, name, arguments))
         elif folder == "api":
             given = str(arguments.pop("token", ""))
             token = self.headers.get("Authorization", "").removeprefix("Bearer ") or given
-            self._answer(self.server.workspace.call(name, arguments, token))
+            self._answer(self.workspace.call(name, arguments, token))
         else:
             self._answer(Answer({"ok": False, "error": "not_found"}, 404))
 

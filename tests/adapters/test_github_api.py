@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.github.hub import Fault, Hub
 from local.github.stand_in import StandIn
+from tests.github_app import app_key
 from turnout.adapters.github_api import GitHubApi, GitHubRefused
 from turnout.adapters.github_auth import AppAuth, Auth, TokenAuth
 from turnout.adapters.github_checkout import AppCheckout, web
@@ -31,12 +30,9 @@ class Hands:
         return self.at
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def key() -> str:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    return app_key()
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.github.hub import Fault, Hub
 from local.github.stand_in import StandIn
 from tests.core.building import START, a_plan, stage
+from tests.github_app import app_key
 from tests.reporting.telling import CHANGE, LINTED, PROBLEM, TWO_FAILED, Desk, ends, passes, pipeline, told
 from turnout.adapters.github_api import GitHubApi
 from turnout.adapters.github_auth import AppAuth, TokenAuth
@@ -29,12 +28,9 @@ from turnout.reporting.ledger import LEASE, SKIPPED
 PULL = CHANGE.with_(kind=ChangeKind.PULL_REQUEST, number=7, base_branch="main", branch="fix")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def key() -> str:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    return app_key()
 
 
 class Rig:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.github.contract import Contract
 from local.github.hub import Call
-from local.github.stand_in import StandIn
 from tests.core.building import a_plan, stage
 from tests.real import require
 from tests.reporting.telling import LINTED, PROBLEM, TWO_FAILED, ends, passes, pipeline, told
-from tests.reporting.test_github_channel import PULL, Rig, key
+from tests.reporting.test_github_channel import PULL, Rig, key, rig
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval
 from turnout.core.result import Finding, Findings, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.real
-key = key
+key, rig = key, rig
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,6 @@ def contract() -> Contract:
     file = Path(where.strip()) / "generated" / "api.github.com.json"
     require("GitHub's description of its API", file.is_file(), "make real-parts fetches it")
     return Contract(file)
-
-
-@pytest.fixture
-def rig(key: str) -> Iterator[Rig]:
-    with StandIn() as running:
-        made = Rig(running, key)
-        yield made
-        made.close()
 
 
 @pytest.mark.parametrize("app", [True, False], ids=["app", "token"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import smtplib
 import ssl
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Literal, assert_never
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from turnout.core.errors import PermanentError, TransientError
+from turnout.core.hosts import is_loopback
 
 Encryption = Literal["implicit", "required", "auto", "never"]
 
@@ -35,12 +35,7 @@ class SmtpServer:
 
     @property
     def local(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def read_smtp_url(url: str) -> SmtpServer:

@@ -5,12 +5,12 @@ Source: Docker Engine API, GET /containers/{id}/json.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from turnout.core.ports import JobState
+from turnout.runtimes.job_words import one_line, signal_name
 
 LONGEST_LOG = 4000  # characters
 
@@ -22,7 +22,7 @@ def state_of(inspected: Mapping[str, Any], said: bytes = b"") -> JobState:
     match state["Status"]:
         case "created":
             if state.get("Error"):
-                return JobState("ended", f"it could not be started: {_line(state['Error'])}")
+                return JobState("ended", f"it could not be started: {one_line(state['Error'])}")
             return JobState("waiting", "its container is made and not started")
         case "running" | "paused" | "restarting":
             return JobState("running")
@@ -37,23 +37,12 @@ def _reason(state: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
         had = f"its limit of {limit // 1024**2} MiB" if limit else "there was"
         return f"more memory was needed than {had} (raise the stage's `resources: {{memory: …}}`)"
     if state.get("Error"):
-        return f"its container ended with status {code}: {_line(state['Error'])}"
+        return f"its container ended with status {code}: {one_line(state['Error'])}"
     if code == 0:
         return "its container has come to its end"
-    if code > 128 and (name := _signal(code - 128)):
+    if code > 128 and (name := signal_name(code - 128)):
         return f"its container was ended by {name}"
     return f"its container ended with status {code}"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return ""
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
 
 
 def _instant(text: str) -> datetime | None:

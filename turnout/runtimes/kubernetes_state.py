@@ -5,16 +5,15 @@ Source: Kubernetes API reference, JobStatus and PodStatus; "Jobs", on conditions
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from turnout.core.ports import JobState
+from turnout.runtimes.job_words import one_line, signal_name
 from turnout.runtimes.kubernetes_manifest import CANCELLED
 
 Object = Mapping[str, Any]
-LONGEST = 300  # characters of a reason
 LONGEST_LOG = 4000  # characters
 
 
@@ -34,7 +33,7 @@ def state_of(job: Object, pod: Object | None, warnings: Sequence[str] = (), said
     if failed := conditions.get("Failed"):
         return JobState("ended", _why_failed(job, failed, pod), _instant(failed), log)
     if pod is None:
-        return JobState("waiting", _line(warnings[-1]) if warnings else "its pod is not made yet")
+        return JobState("waiting", one_line(warnings[-1]) if warnings else "its pod is not made yet")
     match pod["status"].get("phase", "Pending"):
         case "Pending":
             return JobState("waiting", _waits_for(pod))
@@ -65,7 +64,7 @@ def _why_failed(job: Object, failed: Object, pod: Object | None) -> str:
                 f"it took longer than all its limits together, {job['spec'].get('activeDeadlineSeconds')} s"
             )
         case "PodFailurePolicy" if pod is None:
-            return f"its pod was taken away: {_line(failed.get('message', ''))}"
+            return f"its pod was taken away: {one_line(failed.get('message', ''))}"
         case _ if pod is None:
             return "its pod is gone"
         case _:
@@ -78,10 +77,10 @@ def _why_ended(job: Object, pod: Object) -> str:
         return "it was cancelled"
     for each in status.get("conditions", ()):
         if each["type"] == "DisruptionTarget" and each["status"] == "True":
-            why = _line(each.get("message") or status.get("message") or "")
+            why = one_line(each.get("message") or status.get("message") or "")
             return f"its pod was evicted ({each.get('reason', 'no reason given')}): {why}".rstrip(": ")
     if status.get("reason"):  # of the kubelet: Evicted, DeadlineExceeded, NodeShutdown …
-        return _line(f"its pod was ended ({status['reason']}): {status.get('message', '')}").rstrip(": ")
+        return one_line(f"its pod was ended ({status['reason']}): {status.get('message', '')}").rstrip(": ")
     ended = _terminated(pod)
     if ended is None:
         return "its pod was taken away" if pod["metadata"].get("deletionTimestamp") else "its pod failed"
@@ -93,10 +92,10 @@ def _why_ended(job: Object, pod: Object) -> str:
     if pod["metadata"].get("deletionTimestamp"):
         return f"its pod was deleted, and its container ended with status {code}"
     if ended.get("reason") not in (None, "", "Error", "Completed"):  # it could not be started
-        return _line(f"its container could not run ({ended['reason']}): {ended.get('message', '')}").rstrip(
-            ": "
-        )
-    if code > 128 and (name := _signal(code - 128)):
+        return one_line(
+            f"its container could not run ({ended['reason']}): {ended.get('message', '')}"
+        ).rstrip(": ")
+    if code > 128 and (name := signal_name(code - 128)):
         return f"its container was ended by {name}"
     return f"its container ended with status {code}"
 
@@ -105,10 +104,10 @@ def _waits_for(pod: Object) -> str:
     for each in pod["status"].get("containerStatuses", ()):
         waiting = each.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in (None, "", "ContainerCreating", "PodInitializing"):
-            return _line(f"{waiting['reason']}: {waiting.get('message', '')}").rstrip(": ")
+            return one_line(f"{waiting['reason']}: {waiting.get('message', '')}").rstrip(": ")
     for each in pod["status"].get("conditions", ()):
         if each["type"] == "PodScheduled" and each["status"] == "False":
-            return _line(f"{each.get('reason', 'Unschedulable')}: {each.get('message', '')}").rstrip(": ")
+            return one_line(f"{each.get('reason', 'Unschedulable')}: {each.get('message', '')}").rstrip(": ")
     return "its container is being made"
 
 
@@ -139,14 +138,3 @@ def _time(text: str | None) -> datetime | None:
 
 def _mebibytes(quantity: str) -> str:
     return f"{int(quantity) // 1024**2} MiB" if quantity.isdigit() else quantity
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return ""
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:LONGEST]
