@@ -24,6 +24,7 @@ from turnout.core.result import Result
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries; the last one again and again
 HALF_LIFE = 60.0  # seconds; writing a result takes milliseconds
+WRITTEN_WITHIN = 0.5  # seconds, by a process that is no longer there
 _log = structlog.get_logger()
 
 
@@ -133,11 +134,19 @@ class Spool:
         """What workers that were killed while they wrote have left; workers that live may be writing now."""
         for path in self._folder.iterdir():
             with contextlib.suppress(OSError):
-                if path.suffix != ".json" and time.time() - path.stat().st_mtime > HALF_LIFE:
+                age = time.time() - path.stat().st_mtime
+                if path.suffix != ".json" and age > (
+                    HALF_LIFE if _lives(path.suffix[1:]) else WRITTEN_WITHIN
+                ):
                     path.unlink()
 
     def _path(self, attempt: str) -> Path:
         return self._folder / f"{attempt}.json"
+
+
+def _lives(number: str) -> bool:
+    """Whether there is such a process here: perhaps the writer. One in another container is not seen."""
+    return number.isdigit() and Path(f"/proc/{number}").exists()
 
 
 def _shortened(result: Result, refused: PermanentError) -> Result:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,11 +125,14 @@ def test_a_result_that_the_disk_does_not_take_is_sent_all_the_same_and_leaves_no
 def test_what_a_killed_worker_had_half_written_is_removed_and_what_a_living_one_writes_is_not(
     tmp_path: Path,
 ) -> None:
-    old, new = tmp_path / "a.4711", tmp_path / "b.4712"
-    old.write_text("{")
-    new.write_text("{")
-    os.utime(old, (1, 1))
+    own, gone = os.getpid(), 2**22 + 1  # no process has a larger number
+    old, dead, living, other = (
+        tmp_path / name for name in (f"a.{own}", f"b.{gone}", f"c.{own}", f"d.{gone}")
+    )
+    for each, age in ((old, 100.0), (dead, 2.0), (living, 2.0), (other, 0.0)):
+        each.write_text("{")
+        os.utime(each, (time.time() - age,) * 2)
     spool = Spool(tmp_path, Taking(), lambda _: None)
     assert spool.start() == []
     spool.close()
-    assert list(tmp_path.iterdir()) == [new]
+    assert sorted(tmp_path.iterdir()) == [living, other], "another container's may be written right now"
