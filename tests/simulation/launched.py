@@ -129,7 +129,8 @@ class Containers:
         process.kernel.kill(process)
 
     def _gone(self, found: Container) -> None:
-        found.ended_at = self.world.kernel.now
+        if found.ended_at is None:  # one that is gone already can be killed once more
+            found.ended_at = self.world.kernel.now
         self.world.processes.pop(found.process.name, None)
 
     def _evict(self, found: Container, what: str) -> None:
