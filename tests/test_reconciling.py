@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -32,6 +33,7 @@ class Jobs:
     says: dict[str, JobState] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     away: bool = False
+    before: Callable[[], None] = lambda: None
 
     def launch(self, task: m.TaskRequested) -> bool:
         raise NotImplementedError
@@ -41,6 +43,7 @@ class Jobs:
 
     def state(self, attempt: str) -> JobState:
         self.asked.append(attempt)
+        self.before()
         if self.away:
             raise TransientError("the cluster can't be reached")
         return self.says.get(attempt, JobState("running"))
@@ -130,6 +133,18 @@ def test_a_result_has_time_to_arrive_from_when_the_end_of_its_job_was_seen(clust
     cluster.sweep_for(30)
     assert [each.by for each in cluster.ends()] == ["agent"]
     assert cluster.run().outcome is Outcome.SUCCESS
+
+
+def test_its_time_counts_from_the_answer_however_long_the_question_took(cluster: Cluster) -> None:
+    cluster.hear(cluster.started("test"))
+    cluster.jobs.says[cluster.attempt()] = JobState("ended", "it has come to its end")
+    cluster.jobs.before = lambda: cluster.clock.forward(SETTLE)
+    cluster.sweep_for(1)
+    cluster.jobs.before = lambda: None
+    cluster.sweep_for(SETTLE - 1)
+    assert cluster.ends() == []
+    cluster.sweep_for(6)
+    assert [each.by for each in cluster.ends()] == ["runtime"]
 
 
 def test_where_the_runtime_knows_since_when_its_time_counts_from_then(cluster: Cluster) -> None:

@@ -91,6 +91,9 @@ class Reconciler:
             self._away.add(runtime)
             log.warning("a runtime can't be asked", runtime=runtime.value, reason=str(error))
             return False
+        now = (
+            self.clock.now()
+        )  # what was asked before may have taken long, and its result gets its time from here on
         if state.phase != "ended":  # one that it does not know may not have been launched yet
             self._ended_at.pop(row.id, None)
             return False
