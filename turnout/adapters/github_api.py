@@ -33,7 +33,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
 class GitHubRefused(PermanentError):
-    """``status``: of the answer. ``errors``: what GitHub found wrong with each field."""
+    """``status``: of the answer; the message says what GitHub found wrong."""
 
     def __init__(self, status: int, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

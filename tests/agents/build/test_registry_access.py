@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from agents.build.manifests import digest_of
 from agents.build.naming import Name, read_name
 from agents.build.registry_access import Access, Login, access
 from agents.sdk.workspace import AgentError
+from local.loopback import Loopback
 from tests.agents.workspace import PlainWorkspace
 from turnout.core.errors import TransientError
 
@@ -32,7 +32,7 @@ def registry(answer: Callable[[str, dict[str, str], int], Answer]) -> Iterator[N
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, headers, body = answer(self.path, dict(self.headers), server.server_port)
+            status, headers, body = answer(self.path, dict(self.headers), self.connection.getsockname()[1])
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -43,15 +43,8 @@ def registry(answer: Callable[[str, dict[str, str], int], Answer]) -> Iterator[N
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield Name(f"127.0.0.1:{server.server_port}", "app")
-        finally:
-            server.shutdown()
-            thread.join()
+    with Loopback(Handler) as running:
+        yield Name(f"127.0.0.1:{running.server.server_port}", "app")
 
 
 def test_the_digest_is_counted_from_what_the_registry_gives() -> None:
