@@ -1,0 +1,64 @@
+"""What attempts leave behind: logs, reports, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    key: str
+    size: int
+    sha256: str
+
+
+class Artifacts(Protocol):
+    """Keys are relative posix paths; ``..`` and absolute ones are refused with PermanentError."""
+
+    def put(
+        self, key: str, content: bytes, media_type: str = "application/octet-stream"
+    ) -> StoredArtifact: ...
+
+    def append(self, key: str, content: bytes) -> None:
+        """Add to the end (logs). The adapter may buffer until `get` or `close`."""
+        ...
+
+    def get(self, key: str, start: int = 0) -> bytes:
+        """Raises: NotFound."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]: ...
+
+
+class Uploads(Artifacts, Protocol):
+    """Artifacts that come from elsewhere, of somebody who is not trusted with the store."""
+
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:
+        """Where exactly this content may be put within minutes, by HTTP PUT; None: this store offers no such address.
+
+        ``sha256`` in hex.
+        """
+        ...
+
+    def put_stream(
+        self, key: str, chunks: Iterable[bytes], *, size: int, sha256: str, media_type: str
+    ) -> StoredArtifact:
+        """Kept whole or not at all. Raises: PermanentError when the content is not what it was said to be."""
+        ...
+
+    def append_at(self, key: str, offset: int, content: bytes) -> int:
+        """Add what is missing of ``content``, whose first byte is byte ``offset``; how many bytes there are then.
+
+        Nothing is added where ``offset`` lies beyond the end. No other writer comes in between, in any process.
+        """
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes; 0: there is none."""
+        ...
+
+    def usage(self, prefix: str) -> tuple[int, int]:
+        """How many there are below ``prefix`` (a folder, with its ``/``), and their bytes."""
+        ...
