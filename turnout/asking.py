@@ -10,7 +10,7 @@ from turnout.core import messages as m
 from turnout.core.change import Ask, Change
 from turnout.core.errors import PermanentError
 from turnout.core.ids import message_id, run_id
-from turnout.core.ports import Store
+from turnout.core.ports import RunFilter, Store
 from turnout.core.run import Run, StageStatus
 
 LOOKED_AT = 100
@@ -109,7 +109,7 @@ class Asking:
             run = self.store.load(ask.run)
             # a check's name for its run can be made up by another App of the repository
             return run if run and run.change.repository == ask.repository else None
-        for row in self.store.runs(limit=LOOKED_AT, project=ask.repository):
+        for row in self.store.runs(RunFilter(project=ask.repository), limit=LOOKED_AT):
             if ask.sha and row.sha != ask.sha:
                 continue
             run = self.store.load(row.id)

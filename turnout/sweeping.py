@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.outgoing import FINISHED
-from turnout.core.ports import Clock, Store
+from turnout.core.ports import Clock, RunFilter, Store
 from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
 from turnout.reconciling import Reconciler
@@ -89,7 +89,7 @@ class Sweeper:
 
         What is known of a run is remembered: one that was told is looked up once, any other once in a while.
         """
-        rows = self.store.runs(limit=LOOKED_BACK, status="finished")
+        rows = self.store.runs(RunFilter(status="finished"), limit=LOOKED_BACK)
         self._look_again = {row.id: self._look_again[row.id] for row in rows if row.id in self._look_again}
         for row in rows:
             due = self._look_again.get(row.id, (row.finished_at or now) + LOST_REPORT_AFTER)

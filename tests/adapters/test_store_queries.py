@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +20,7 @@ from turnout.adapters.store.postgresql import PostgresLink
 from turnout.adapters.store.sql_store import SqlStore, open_store
 from turnout.adapters.store.sqlite import SqliteLink
 from turnout.core.environments import Turns
-from turnout.core.ports import Commit, Position, ReportRow
+from turnout.core.ports import Commit, Position, ReportRow, RunFilter
 from turnout.core.topics import AGENT_REPORT, PIPELINE_EVENTS
 
 SMALL = ("log_heads", "log_positions", "log_groups", "log_members")
@@ -83,11 +84,11 @@ def use_everything(store: SqlStore, bus: EmbeddedBus) -> None:
     store.attestations(story.id)
     store.attestations_of("sha256:a", gave=True)
     store.events(story.id)
-    for status in ("", "finished", "running"):
-        for project in ("", "acme/shop"):
-            for branch in ("", "main"):
-                for before in ("", story.id):
-                    store.runs(status=status, project=project, branch=branch, before=before)
+    for asked in product(*((value, "") for value in ("finished", "acme/shop", "main", "success", "ada"))):
+        status, project, branch, outcome, person = asked
+        for before in ("", story.id):
+            store.runs(RunFilter(project, branch, outcome, status, person), before=before)
+    store.runs(RunFilter(status="running"))
     for wanted in ("latest", "12", "acme/shop#12", "abc"):
         store.find_runs(wanted)
     store.attempts(story.id)
@@ -177,20 +178,23 @@ def test_every_query_in_postgresql_can_be_answered_from_an_index(postgres_tables
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        ({"project": "p"}, "runs_project"),
-        ({"branch": "b"}, "runs_branch"),
-        ({"project": "p", "branch": "b"}, "runs_project_branch"),
-        ({"project": "p", "status": "finished"}, "runs_project"),
-        ({"status": "running"}, "runs_open"),
-        ({"status": "running", "project": "p"}, "runs_open"),
+        (RunFilter(project="p"), "runs_project"),
+        (RunFilter(branch="b"), "runs_branch"),
+        (RunFilter(person="a"), "runs_author"),
+        (RunFilter(outcome="failure"), "runs_outcome"),
+        (RunFilter(project="p", branch="b"), "runs_project_branch"),
+        (RunFilter(project="p", person="a"), "runs_project_author"),
+        (RunFilter(project="p", outcome="failure"), "runs_project_outcome"),
+        (RunFilter(project="p", outcome="failure", status="finished"), "runs_project_outcome"),
+        (RunFilter(project="p", status="finished"), "runs_project"),
+        (RunFilter(status="running"), "runs_open"),
+        (RunFilter(status="running", project="p"), "runs_open"),
     ],
 )
-def test_lists_of_runs_use_the_index_made_for_them(
-    sqlite_database: str, ask: Mapping[str, str], index: str
-) -> None:
+def test_lists_of_runs_use_the_index_made_for_them(sqlite_database: str, ask: RunFilter, index: str) -> None:
     store = open_store(sqlite_database, embedded=False)
     with recorded() as seen:
-        store.runs(**ask)  # type: ignore[arg-type]
+        store.runs(ask)
     (statement, given) = next(iter(seen.items()))
     with store.database.read() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)

@@ -11,7 +11,7 @@ from tests.contracts.store_runs import (
 )
 from tests.contracts.together import run_together
 from turnout.core.model import Outcome
-from turnout.core.ports import RunRow, Store
+from turnout.core.ports import RunFilter, RunRow, Store
 
 
 def names(rows: Sequence[RunRow], stories: Collection[Story]) -> list[str]:
@@ -69,27 +69,50 @@ class ListContract:
         assert names(store.runs(before=stories[1].id), stories) == ["a"]
         assert store.runs(before=stories[0].id) == []
 
-    def test_runs_are_listed_by_project_branch_and_status(self, store: Store) -> None:
+    def test_runs_are_listed_by_project_branch_status_outcome_and_person(self, store: Store) -> None:
         stories = [
             Story(store, "a"),
-            Story(store, "b", branch="fix"),
+            Story(store, "b", branch="fix", author="grace"),
             Story(store, "c", project="acme/site"),
-            Story(store, "d", branch="fix", project="acme/site"),
+            Story(store, "d", branch="fix", project="acme/site", author="grace"),
         ]
         for story in stories:
             story.begin()
-        for story in stories[:2]:
-            story.tell(run_finished())
-        assert names(store.runs(project="acme/shop"), stories) == ["b", "a"]
-        assert names(store.runs(branch="fix"), stories) == ["d", "b"]
-        assert names(store.runs(branch="fix", project="acme/shop"), stories) == ["b"]
-        assert names(store.runs(status="finished"), stories) == ["b", "a"]
-        assert names(store.runs(status="running"), stories) == ["d", "c"]
-        assert names(store.runs(status="running", branch="fix"), stories) == ["d"]
-        assert names(store.runs(status="running", before=stories[3].id), stories) == ["c"]
-        assert names(store.runs(status="finished", project="acme/shop", branch="main"), stories) == ["a"]
-        assert store.runs(status="queued") == []
-        assert store.runs(project="acme/none") == []
+        stories[0].tell(run_finished())
+        stories[1].tell(run_finished(Outcome.FAILURE))
+        for wanted, expected in (
+            (RunFilter(), ["d", "c", "b", "a"]),
+            (RunFilter(project="acme/shop"), ["b", "a"]),
+            (RunFilter(branch="fix"), ["d", "b"]),
+            (RunFilter(branch="fix", project="acme/shop"), ["b"]),
+            (RunFilter(status="finished"), ["b", "a"]),
+            (RunFilter(status="running"), ["d", "c"]),
+            (RunFilter(status="running", branch="fix"), ["d"]),
+            (RunFilter(status="running", person="ada"), ["c"]),
+            (RunFilter(status="finished", project="acme/shop", branch="main"), ["a"]),
+            (RunFilter(outcome="failure"), ["b"]),
+            (RunFilter(outcome="failure", project="acme/shop", status="finished"), ["b"]),
+            (RunFilter(person="grace"), ["d", "b"]),
+            (RunFilter(person="grace", project="acme/site"), ["d"]),
+            (RunFilter(person="ada", outcome="success"), ["a"]),
+            (RunFilter(status="queued"), []),
+            (RunFilter(status="running", outcome="success"), []),
+            (RunFilter(project="acme/none"), []),
+            (RunFilter(person="ad\0a"), []),
+        ):
+            assert names(store.runs(wanted), stories) == expected, wanted
+        assert names(store.runs(RunFilter(status="running"), before=stories[3].id), stories) == ["c"]
+        assert names(store.runs(RunFilter(person="grace"), limit=1), stories) == ["d"]
+
+    def test_runs_made_meanwhile_move_no_page(self, store: Store) -> None:
+        stories = [Story(store, name) for name in "abcdef"]
+        for story in stories[:4]:
+            story.begin()
+        page = store.runs(RunFilter(project="acme/shop"), limit=2)
+        for story in stories[4:]:
+            story.begin()
+        rest = store.runs(RunFilter(project="acme/shop"), limit=9, before=page[-1].id)
+        assert names([*page, *rest], stories) == ["d", "c", "b", "a"]
 
     def test_a_run_is_found_by_its_id_its_number_or_as_the_latest(self, store: Store) -> None:
         assert store.find_runs("latest") == []

@@ -64,13 +64,14 @@ def created(
     branch: str = "main",
     group: str = "",
     title: str = "Mend the gate",
+    author: str = "ada",
 ) -> e.RunCreated:
     return e.RunCreated(
         at=at(0),
         run=run_id(name),
         trigger=derive("trigger", name),
         project=project,
-        change=a_change(branch, title),
+        change=a_change(branch, title).with_(author=author),
         plan=a_plan(project, group),
     )
 

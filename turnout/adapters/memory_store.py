@@ -30,9 +30,11 @@ from turnout.core.ports import (
     EnvironmentRow,
     OutboxRow,
     ReportRow,
+    RunFilter,
     RunRow,
     StoredEvent,
 )
+from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
 from turnout.core.topics import DAY, TOPICS
 
@@ -191,15 +193,9 @@ class MemoryStore:
         with self._lock:
             return self._events.get(run, [])[after:]
 
-    def runs(
-        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
-    ) -> Sequence[RunRow]:
+    def runs(self, wanted: RunFilter = ANY_RUN, *, limit: int = 50, before: str = "") -> Sequence[RunRow]:
         with self._lock:
-            return [
-                row
-                for row in self._newest(before)
-                if project in ("", row.project) and branch in ("", row.branch) and status in ("", row.status)
-            ][:limit]
+            return [row for row in self._newest(before) if wanted.takes(row)][:limit]
 
     def find_runs(self, prefix: str) -> Sequence[RunRow]:
         with self._lock:

@@ -13,14 +13,14 @@ from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print
 from turnout.core.errors import NotFound
 from turnout.core.explain import explain as explained
 from turnout.core.model import Outcome
-from turnout.core.ports import Delivery
+from turnout.core.ports import Delivery, RunFilter
 from turnout.core.run import Run, Stage
 from turnout.reporting.view import standing
 from turnout.wiring import wiring
 
 
 def runs(limit: int, project: str, branch: str, *, as_json: bool) -> None:
-    rows = open_store().runs(limit=limit, project=project, branch=branch)
+    rows = open_store().runs(RunFilter(project=project, branch=branch), limit=limit)
     if as_json:
         print_json(
             [

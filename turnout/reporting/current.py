@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from turnout.core.errors import NotFound
 from turnout.core.model import Outcome
+from turnout.core.ports import RunFilter
 from turnout.core.run import Run
 from turnout.reporting.ledger import Reports
 
@@ -37,6 +38,7 @@ def _previous(run: Run, reports: Reports) -> str:
     found = reports.previous_outcome(run.project, branch, run.id)
     if found not in (Outcome.CANCELLED, Outcome.SKIPPED):
         return found
-    rows = reports.runs(limit=LOOK_BACK, before=run.id, project=run.project, branch=branch, status="finished")
+    before = RunFilter(project=run.project, branch=branch, status="finished")
+    rows = reports.runs(before, limit=LOOK_BACK, before=run.id)
     told = (row.outcome for row in rows if row.outcome not in (Outcome.CANCELLED, Outcome.SKIPPED))
     return next(told, "")

@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Protocol
 
 from turnout.core.errors import PermanentError, TransientError
-from turnout.core.ports import Clock, ReportRow, RunRow, StoredEvent
+from turnout.core.ports import Clock, ReportRow, RunFilter, RunRow, StoredEvent
 from turnout.core.run import Run
 
 SENDING, SENT, FAILED, SKIPPED = "sending", "sent", "failed", "skipped"
@@ -44,9 +44,7 @@ class Reports(Protocol):
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str: ...
 
-    def runs(
-        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
-    ) -> Sequence[RunRow]: ...
+    def runs(self, wanted: RunFilter, *, limit: int = 50, before: str = "") -> Sequence[RunRow]: ...
 
     def reserve_report(self, report: ReportRow) -> ReportRow | None: ...
 

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from turnout.adapters.store.finding import MOST_FOUND, wanted
 from turnout.adapters.store.instants import instant, instant_or_none
 from turnout.adapters.store.link import Link, Statement, scalar
-from turnout.adapters.store.projection import OPEN_STATUSES
+from turnout.adapters.store.projection import OPEN_STATUSES, storable
 from turnout.adapters.store.tables import runs
 from turnout.core import events as e
 from turnout.core import run as r
-from turnout.core.ports import RunRow, StoredEvent
+from turnout.core.ports import RunFilter, RunRow, StoredEvent
+from turnout.core.ports.store import ANY_RUN
 
 _LISTED = (
     runs.c.id,
@@ -72,23 +73,25 @@ def history(link: Link, run: str, after: int) -> list[StoredEvent]:
     return [StoredEvent(run, version, instant(at), e.load(body)) for version, at, body in rows]
 
 
-def newest(
-    connection: Connection, *, limit: int, before: str, project: str, branch: str, status: str
-) -> Sequence[RunRow]:
+def newest(connection: Connection, asked: RunFilter, *, limit: int, before: str) -> Sequence[RunRow]:
     statement = select(*_LISTED).order_by(runs.c.seq.desc())
     if before:
         statement = statement.where(runs.c.seq < _seq_of(before))
-    if status in OPEN_STATUSES:
+    if asked.status in OPEN_STATUSES:
         # Few are open: all of them are read, so that no planner walks through a project's history instead.
-        found = _rows(connection.execute(statement.where(_OPEN, runs.c.status == status)))
-        wanted = (row for row in found if project in ("", row.project) and branch in ("", row.branch))
-        return list(wanted)[:limit]
-    if status:
-        statement = statement.where(runs.c.finished_at.is_not(None), runs.c.status == status)
-    if project:
-        statement = statement.where(runs.c.project == project)
-    if branch:
-        statement = statement.where(runs.c.branch == branch)
+        found = _rows(connection.execute(statement.where(_OPEN, runs.c.status == asked.status)))
+        return [row for row in found if asked.takes(row)][:limit]
+    if asked.status or asked.outcome:
+        statement = statement.where(runs.c.finished_at.is_not(None))
+    for column, value in (
+        (runs.c.status, asked.status),
+        (runs.c.project, asked.project),
+        (runs.c.branch, asked.branch),
+        (runs.c.outcome, asked.outcome),
+        (runs.c.author, asked.person),
+    ):
+        if value:
+            statement = statement.where(column == storable(value))
     return _rows(connection.execute(statement.limit(limit)))
 
 
@@ -97,7 +100,7 @@ def find(connection: Connection, given: str) -> Sequence[RunRow]:
     if asked is None:
         return []
     if asked.latest:
-        return newest(connection, limit=1, before="", project="", branch="", status="")
+        return newest(connection, ANY_RUN, limit=1, before="")
     statement = select(*_LISTED).limit(MOST_FOUND)
     if asked.beginning:
         end = asked.beginning + "~"  # after every character of an id
@@ -120,7 +123,7 @@ def previous_outcome(link: Link, project: str, branch: str, before: str) -> str:
 
 def _seq_of(run: str) -> Any:
     """Its place in the order of creation; after all others for a run that isn't here (yet)."""
-    return func.coalesce(select(runs.c.seq).where(runs.c.id == run).scalar_subquery(), _NEVER)
+    return func.coalesce(select(runs.c.seq).where(runs.c.id == storable(run)).scalar_subquery(), _NEVER)
 
 
 def _rows(rows: Iterable[Row[Any]]) -> list[RunRow]:

@@ -28,9 +28,11 @@ from turnout.core.ports import (
     EnvironmentRow,
     OutboxRow,
     ReportRow,
+    RunFilter,
     RunRow,
     StoredEvent,
 )
+from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
 from turnout.core.topics import TOPICS, Topic
 
@@ -155,13 +157,9 @@ class SqlStore:
         with self.database.look() as link:
             return runs.history(link, run, after)
 
-    def runs(
-        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
-    ) -> Sequence[RunRow]:
+    def runs(self, wanted: RunFilter = ANY_RUN, *, limit: int = 50, before: str = "") -> Sequence[RunRow]:
         with self.database.read() as connection:
-            return runs.newest(
-                connection, limit=limit, before=before, project=project, branch=branch, status=status
-            )
+            return runs.newest(connection, wanted, limit=limit, before=before)
 
     def find_runs(self, prefix: str) -> Sequence[RunRow]:
         """Also by number: ``12``, ``#12`` or ``owner/name#12``."""

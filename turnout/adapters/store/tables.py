@@ -73,6 +73,23 @@ runs = Table(
     Index("runs_project", "project", "seq"),
     Index("runs_branch", "branch", "seq"),
     Index("runs_project_branch", "project", "branch", "seq"),
+    Index("runs_author", "author", "seq"),
+    Index("runs_project_author", "project", "author", "seq"),
+    Index(
+        "runs_outcome",
+        "outcome",
+        "seq",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
+    Index(
+        "runs_project_outcome",
+        "project",
+        "outcome",
+        "seq",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
     Index(
         "runs_open",
         "status",

@@ -71,6 +71,29 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows; empty: any. ``person``: the change's author, as a row's ``author`` says."""
+
+    project: str = ""
+    branch: str = ""
+    outcome: str = ""
+    status: str = ""
+    person: str = ""
+
+    def takes(self, row: RunRow) -> bool:
+        return (
+            self.project in ("", row.project)
+            and self.branch in ("", row.branch)
+            and self.outcome in ("", row.outcome)
+            and self.status in ("", row.status)
+            and self.person in ("", row.author)
+        )
+
+
+ANY_RUN = RunFilter()
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """What the sweeper needs to know of an attempt that has not finished. ``lease_until``: lost after this."""
 
@@ -201,10 +224,8 @@ class Store(Protocol):
     # reading
     def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
 
-    def runs(
-        self, *, limit: int = 50, before: str = "", project: str = "", branch: str = "", status: str = ""
-    ) -> Sequence[RunRow]:
-        """Newest first; ``before`` is a run id to go on after."""
+    def runs(self, wanted: RunFilter = ANY_RUN, *, limit: int = 50, before: str = "") -> Sequence[RunRow]:
+        """Newest first. ``before`` is the id of the run to go on after: new ones move no page."""
         ...
 
     def find_runs(self, prefix: str) -> Sequence[RunRow]:
