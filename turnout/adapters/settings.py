@@ -305,6 +305,10 @@ class Settings(Value):
         given = self.function_token.get_secret_value()
         return given or hmac.new(self.key(), b"functions", hashlib.sha256).hexdigest()
 
+    def console_token(self) -> str:
+        """The local token: who can read the server's key is admin of its console."""
+        return "turnout_local_" + hmac.new(self.key(), b"console", hashlib.sha256).hexdigest()
+
     def key(self) -> bytes:
         """The server's key, made and kept under the home (mode 0600) where none is set."""
         if self.server_key.get_secret_value():

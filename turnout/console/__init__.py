@@ -1,0 +1,1 @@
+"""The console: a web application over what the use cases give."""

@@ -1,0 +1,73 @@
+"""Who asks, and whether they may: what the console's routes depend on.
+
+``viewer`` and ``need`` are FastAPI dependencies; `allowed` is for a route that knows the project only after it has
+looked (``allowed(viewer, Role.VIEWER, run.project)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
+
+from turnout.console.identity.telling import tell
+from turnout.core.access import EVERYWHERE, Role, Viewer
+
+SIGN_IN = "/sign-in"
+MACHINES = ("/api/", "/metrics", "/badges/", "/slack/")
+"""Paths that no person reads: they answer 401 and redirect nobody."""
+
+
+class Unknown(HTTPException):
+    """401 for programs; people are sent to the sign-in page."""
+
+    def __init__(self, request: Request) -> None:
+        path = request.url.path
+        if path.startswith(MACHINES) or request.method not in ("GET", "HEAD"):
+            super().__init__(401, "sign in, or send a token", {"WWW-Authenticate": "Bearer"})
+            return
+        here = path + (f"?{request.url.query}" if request.url.query else "")
+        to = f"{SIGN_IN}?next={quote(here, safe='/')}"
+        if request.headers.get("hx-request"):  # a part of a page: the whole page is to go there
+            super().__init__(401, "sign in", {"HX-Redirect": SIGN_IN})
+        else:
+            super().__init__(303, "sign in", {"Location": to})
+
+
+class Refused(HTTPException):
+    """403, and for what they may not even see 404: that it exists is not told."""
+
+    def __init__(self, role: Role, reason: str) -> None:
+        if role is Role.VIEWER:
+            super().__init__(404, "there is nothing here for you")
+        else:
+            super().__init__(403, reason)
+
+
+def viewer(request: Request) -> Viewer:
+    """Raises: Unknown (401, or the way to the sign-in page)."""
+    found = tell(request)
+    if found is None:
+        raise Unknown(request)
+    return found
+
+
+def need(role: Role) -> Callable[..., Viewer]:
+    """A dependency that gives the viewer, who has ``role`` in the project that the path names (``{project}``), or,
+    where it names none, on the whole server."""
+
+    def needed(request: Request, who: Annotated[Viewer, Depends(viewer)]) -> Viewer:
+        return allowed(who, role, request.path_params.get("project", EVERYWHERE))
+
+    return needed
+
+
+def allowed(who: Viewer, role: Role, project: str) -> Viewer:
+    """Raises: Refused."""
+    reason = who.lacks(role, project)
+    if reason:
+        raise Refused(role, reason)
+    return who
