@@ -1,0 +1,192 @@
+"""What the ledger is made from: counts within a window, what is open, and what GitHub could not deliver.
+
+No question costs more as history grows: each is about a window, or about what has not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from turnout.core.ports.store import Delivery, ReportRow
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A delivery as GitHub's own list has it. ``guid``: the same for all tries at one delivery, and for us its id.
+
+    ``hook``: ``app``, or ``owner/name#number`` of a repository's webhook. ``number``: of this try, which can be asked
+    for again. ``code``: what the webhook answered, 0: nothing. ``ok``: GitHub takes it for delivered.
+    """
+
+    guid: str
+    hook: str
+    number: int
+    at: datetime
+    event: str
+    ok: bool
+    code: int
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A delivery that GitHub has and we do not. ``tries``: how often GitHub was asked for it again; ``due``: not again
+    before then; ``found_at``: when it was seen to be missing."""
+
+    listed: Listed
+    found_at: datetime
+    tries: int
+    due: datetime
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a hook's list has been compared. ``upto``: all that GitHub delivered before then is compared.
+
+    ``looked_at``: when it was asked last. ``due``: not again before then. ``said``: why that came to nothing; empty: it
+    did not. ``cursor``, ``aim``: of a list that was too long for one look: where to go on, and what ``upto`` will be.
+    """
+
+    hook: str
+    upto: datetime
+    looked_at: datetime
+    due: datetime
+    said: str = ""
+    cursor: str = ""
+    aim: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that has not ended. ``due_at``: when it is to be looked at again; None: only when a message comes.
+    ``attempts``: of its attempts, how many have not ended. ``changed_at``: its newest event."""
+
+    id: str
+    project: str
+    status: str
+    due_at: datetime | None
+    attempts: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """``until``: when its lease, or the time for its launch, ends. ``run_ended``: its run has."""
+
+    id: str
+    run: str
+    task: str
+    launched_at: datetime
+    until: datetime
+    run_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A run that ended at ``at``, of whose end nothing is recorded for a channel."""
+
+    run: str
+    project: str
+    channel: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastAccount:
+    """What the sweeper found last. ``github_asked_at``: None: GitHub has never been asked."""
+
+    at: datetime
+    unaccounted: int
+    under_way: int
+
+
+class Books(Protocol):
+    """Every list is of the oldest first and holds at most ``limit``. Thread-safe; each method one transaction."""
+
+    def deliveries(self, since: datetime) -> Mapping[str, int]:
+        """By status, those received since."""
+        ...
+
+    def unanswered(self, since: datetime, limit: int) -> Sequence[Delivery]:
+        """Received since, and neither made into a run nor given a reason."""
+        ...
+
+    def runless(self, since: datetime, limit: int) -> Sequence[Delivery]:
+        """Received since, which name a run that is not there though its message has not been answered with nothing, or
+        were ignored without a reason."""
+        ...
+
+    def messages(self, since: datetime) -> Mapping[str, int]:
+        """Of the inbox: ``run``, those handled for a run; ``nothing``, those that nothing came of."""
+        ...
+
+    def orphans(self, since: datetime, limit: int) -> Sequence[tuple[str, str, datetime]]:
+        """Of the inbox: message, run and time of those handled for a run that is not there."""
+        ...
+
+    def runs(self, since: datetime) -> Mapping[str, int]:
+        """Created since, by outcome; ``open``: those that have none."""
+        ...
+
+    def open_runs(self, limit: int) -> Sequence[OpenRun]: ...
+
+    def attempts(self, since: datetime) -> Mapping[str, int]:
+        """Launched since, by status."""
+        ...
+
+    def open_attempts(self, limit: int) -> Sequence[OpenAttempt]: ...
+
+    def reports(self, since: datetime) -> Mapping[str, int]:
+        """Facts of runs created since, by status. Tries at a fact are not counted apart."""
+        ...
+
+    def open_reports(self, since: datetime, limit: int) -> Sequence[ReportRow]:
+        """Of runs created since: begun, and not known to have ended."""
+        ...
+
+    def untold(
+        self, since: datetime, before: datetime, channels: Collection[str], limit: int
+    ) -> Sequence[Untold]:
+        """Of runs created since that ended before then."""
+        ...
+
+    # what GitHub could not deliver
+    def known(self, guids: Collection[str]) -> Collection[str]:
+        """Those of GitHub's deliveries that we have, and got further with than that they were received."""
+        ...
+
+    def miss(self, found: Sequence[Missed]) -> None:
+        """Insert; of one that is known, the newer try's number, time and answer are kept, and all else stays."""
+        ...
+
+    def missed(self, limit: int) -> Sequence[Missed]: ...
+
+    def claim(self, missed: Missed, now: datetime, due: datetime) -> bool:
+        """Whether it is ours to ask for now: it has ``missed.tries``, and its time has come. One more try then."""
+        ...
+
+    def unclaim(self, missed: Missed, due: datetime) -> None:
+        """GitHub was not asked after all: the tries are ``missed.tries`` again."""
+        ...
+
+    def settle(self, guids: Collection[str]) -> None:
+        """They are no longer missed."""
+        ...
+
+    def marks(self) -> Sequence[Mark]: ...
+
+    def turn(self, hook: str, now: datetime, due: datetime, first: datetime) -> Mark | None:
+        """The hook's mark where its time has come: nobody else gets it before ``due``. ``first``: ``upto`` of a hook
+        that was never looked at."""
+        ...
+
+    def mark(self, mark: Mark) -> None: ...
+
+    # the last account
+    def keep(self, account: LastAccount) -> None: ...
+
+    def last(self) -> LastAccount | None: ...
