@@ -73,6 +73,7 @@ runs = Table(
     Index("runs_project", "project", "seq"),
     Index("runs_branch", "branch", "seq"),
     Index("runs_project_branch", "project", "branch", "seq"),
+    Index("runs_created", "created_at"),
     Index("runs_author", "author", "seq"),
     Index("runs_project_author", "project", "author", "seq"),
     Index(
@@ -137,6 +138,7 @@ attempts = Table(
     Column("launch_deadline", INSTANT, nullable=False),
     Column("lease_until", INSTANT),
     Column("finished_at", INSTANT),
+    Index("attempts_at", "launched_at", "status"),
     Index(
         "attempts_open",
         "run",
@@ -263,6 +265,7 @@ deliveries = Table(
     Column("trigger_row", BigInteger),
     UniqueConstraint("source", "id", name="deliveries_id"),
     Index("deliveries_repository", "repository", "seq"),
+    Index("deliveries_received", "received_at", "status"),
     Index(
         "deliveries_unanswered",
         "received_at",
@@ -271,6 +274,49 @@ deliveries = Table(
     ),
 )
 """``trigger_row``: the outbox row of the message it became."""
+
+missed_deliveries = Table(
+    "missed_deliveries",
+    METADATA,
+    Column("guid", ID, primary_key=True),
+    Column("hook", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("ok", Integer, nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("first", INSTANT, nullable=False),
+    Column("due", INSTANT, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("asked_at", INSTANT),
+    Column("refused", Text, nullable=False),
+    Index("missed_deliveries_first", "first"),
+)
+"""What GitHub has in its list and we have not received; see `turnout.core.ports.ledger.Missed`. Rows go when it came."""
+
+hook_marks = Table(
+    "hook_marks",
+    METADATA,
+    Column("hook", ID, primary_key=True),
+    Column("upto", INSTANT, nullable=False),
+    Column("looked_at", INSTANT, nullable=False),
+    Column("due", INSTANT, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("aim", INSTANT),
+)
+"""How far GitHub's lists of deliveries were compared with ours."""
+
+last_account = Table(
+    "last_account",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", INSTANT, nullable=False),
+    Column("unaccounted", Integer, nullable=False),
+    Column("under_way", Integer, nullable=False),
+)
+"""One row: what the sweeper found last."""
 
 reports = Table(
     "reports",
@@ -339,3 +385,64 @@ environment_queue = Table(
     Column("created_at", INSTANT, nullable=False),
 )
 """Runs that wait for it; ``created_at``: when the run was created, which is its place."""
+
+api_tokens = Table(
+    "api_tokens",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("digest", ID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("projects", Text, nullable=False),
+    Column("made_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT),
+    Column("used_at", INSTANT),
+    UniqueConstraint("digest", name="api_tokens_digest"),
+)
+"""``digest``: SHA-256 of the token, in hex. ``scopes``, ``projects``: separated by spaces."""
+
+browser_sessions = Table(
+    "browser_sessions",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("digest", ID, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("made_at", INSTANT, nullable=False),
+    Column("seen_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    UniqueConstraint("digest", name="browser_sessions_digest"),
+    Index("browser_sessions_person", "person", "made_at"),
+)
+"""``digest``: SHA-256 of what the cookie holds."""
+
+used_once = Table(
+    "used_once",
+    METADATA,
+    Column("name", ID, primary_key=True),
+    Column("until", INSTANT, nullable=False),
+    Index("used_once_until", "until"),
+)
+"""Keys that are good once: links to sign in with, signatures of Slack's requests."""
+
+audit_log = Table(
+    "audit_log",
+    METADATA,
+    Column("seq", SERIAL, primary_key=True),
+    Column("at", INSTANT, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("audit_log_person", "person", "seq"),
+    Index("audit_log_project", "project", "seq"),
+    sqlite_autoincrement=True,
+)
+"""Only added to: triggers refuse every change and removal."""
