@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from turnout.core.model import ChangeKind, Value
+from turnout.core.nothing import Nothing
 
 
 class Change(Value):
-    """A push, pull request, tag, manual request or schedule, at one exact commit.
+    """A push, pull request, tag, manual request, schedule or dispatch, at one exact commit.
 
     ``repository`` is ``owner/name``; ``clone_url`` any URL or local path that git can read;
     ``ref`` a full ref (``refs/heads/main``); ``sha`` and ``before`` 40 hex digits, ``before`` empty when
     the ref is new. ``paths`` are the files changed, None when not known. ``config_sha`` is the commit
     whose pipeline file counts (the base's for a fork), empty: ``sha``. ``dirty``: the commit is a
-    snapshot of a working tree with uncommitted changes.
+    snapshot of a working tree with uncommitted changes. ``sha`` is empty where only the ref is known yet: the planner
+    finds its commit. ``action`` and ``inputs``: of a dispatch, its type, and what came with it, as text.
     """
 
     kind: ChangeKind
@@ -35,13 +39,18 @@ class Change(Value):
     paths: tuple[str, ...] | None = None
     config_sha: str = ""
     dirty: bool = False
+    action: str = ""
+    inputs: dict[str, str] = Field(default_factory=dict)
 
 
-class NoChange(Value):
-    """A delivery that asks for no run, and why. ``repository`` is empty for events of an organisation or an app."""
+class NoChange(Nothing):
+    """A delivery that asks for no run, and why. ``repository`` is empty for events of an organisation or an app.
+
+    ``installed``: repositories that an App may read from now on.
+    """
 
     repository: str
-    reason: str
+    installed: tuple[str, ...] = ()
 
 
 class Ask(Value):

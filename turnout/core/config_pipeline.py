@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from turnout.core.config_checkout import CheckoutConfig
 from turnout.core.config_stage import StageConfig, stage_long_form
 from turnout.core.config_triggers import DEFAULT_TRIGGERS, On
 from turnout.core.config_types import (
@@ -109,6 +110,9 @@ class PipelineConfig(Configured):
     )
     fail_fast: Flag = Field(
         default=True, description="Whether a stage that has failed for good cancels what runs beside it."
+    )
+    checkout: CheckoutConfig = Field(
+        default=CheckoutConfig(), description="What is checked out besides the commit's own files."
     )
     notify: NotifyConfig = Field(default=NotifyConfig(), description="Where and on what people are told.")
 

@@ -7,8 +7,25 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from turnout.core.config_types import Configured, Empty, Globs, Refused, Schedules, listed, some
+from turnout.core.config_types import (
+    Configured,
+    Empty,
+    Glob,
+    Globs,
+    Refused,
+    Schedules,
+    Variables,
+    listed,
+    some,
+    unique,
+)
 from turnout.core.model import ChangeKind
+
+_Types = Annotated[
+    tuple[Glob, ...],
+    BeforeValidator(listed, json_schema_input_type=list[str] | str),
+    AfterValidator(unique),
+]
 
 
 class PushTrigger(Configured):
@@ -45,6 +62,29 @@ class ScheduleTrigger(Configured):
 
 class ManualTrigger(Configured):
     """Somebody asks for a run."""
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises: Refused where two would be one variable."""
+    for index, name in enumerate(names):
+        if input_variable(name) in map(input_variable, names[:index]):
+            raise Refused(f"`{name}` and another one would both be {input_variable(name)}", "remove one")
+    return names
+
+
+def input_variable(name: str) -> str:
+    """The variable in which stages find the input; by its prefix it can be none that a tool or a shell heeds."""
+    return f"INPUT_{name.upper()}"
+
+
+class DispatchTrigger(Configured):
+    """What other systems ask for by GitHub's `repository_dispatch`."""
+
+    types: _Types = Field(default=(), description="Types (`event_type`) that count; none given: all.")
+    inputs: Annotated[Variables, AfterValidator(_distinct)] = Field(
+        default=(),
+        description="Fields of `client_payload` that stages get, `version` as the variable INPUT_VERSION; no others.",
+    )
 
 
 def _long(key: str = "") -> Callable[[object], object]:
@@ -98,6 +138,16 @@ class Triggers(Configured):
     manual: Annotated[
         ManualTrigger | None, BeforeValidator(_long(), json_schema_input_type=ManualTrigger | bool | Empty)
     ] = Field(default=None, description="Runs that somebody asks for.")
+
+    dispatch: Annotated[
+        DispatchTrigger | None,
+        BeforeValidator(
+            _long("types"), json_schema_input_type=DispatchTrigger | list[str] | str | bool | Empty
+        ),
+    ] = Field(
+        default=None,
+        description="What other systems ask for by a dispatch. A pattern or a list of them is short for `types`.",
+    )
 
     @property
     def events(self) -> tuple[str, ...]:

@@ -60,3 +60,4 @@ class ChangeKind(StrEnum):
     TAG = "tag"
     MANUAL = "manual"
     SCHEDULE = "schedule"
+    DISPATCH = "dispatch"

@@ -6,12 +6,14 @@ in the order of the file), so the same input gives the same bytes and the same d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from turnout.core.errors import Problem
 from turnout.core.model import Outcome, Runtime, Value
+from turnout.core.nothing import Nothing
+from turnout.core.ruling import Ruling
 
 
 class Retries(Value):
@@ -59,6 +61,19 @@ class Notify(Value):
     on: tuple[str, ...] = ("failure", "recovered")
 
 
+class CheckoutOptions(Value):
+    """What is checked out besides the commit's own files. ``submodules``: those that it names, or theirs, too.
+
+    ``elsewhere``: submodules may come from other servers than the repository's. ``history``: a job without a mirror
+    fetches the commits before this one, and tags.
+    """
+
+    submodules: Literal["none", "direct", "recursive"] = "none"
+    lfs: bool = False
+    history: bool = False
+    elsewhere: bool = True
+
+
 class PlannedTask(Value):
     """One cell of a stage. ``id`` is the stage's name, or ``unit[python=3.11]`` for a matrix cell."""
 
@@ -72,7 +87,8 @@ class PlannedStage(Value):
     ``needs`` is resolved: also a stage without ``needs:`` names the stages before it.
     ``fail_fast``: a failed cell cancels the other cells of the stage. ``attested``: what must have passed on an image
     before the stage deploys it, as `turnout.core.dsse.Attested.required`. ``notes``: sentences on what is not as the
-    pipeline file asks, or could not be known: cut to a limit, withheld from a fork.
+    pipeline file asks, or could not be known: cut to a limit, withheld from a fork. ``rulings``: what each rule said
+    that was asked whether the stage takes part.
     """
 
     name: str
@@ -95,6 +111,7 @@ class PlannedStage(Value):
     rollback: str = ""
     attested: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
 
 
 class Plan(Value):
@@ -102,17 +119,20 @@ class Plan(Value):
 
     ``infrastructure_retries``: attempts lost to the platform that are tried again, per task.
     ``parallel``: attempts of the run that may be under way at a time, 0: any number.
-    ``digest``: sha256 (hex) of the canonical JSON of everything else here.
+    ``rulings``: what each rule said that was asked whether the change starts a run. ``digest``: sha256 (hex) of the
+    canonical JSON of what is to be done: everything else here but the rulings, which say why.
     """
 
     digest: str
     project: str
     stages: tuple[PlannedStage, ...]
+    checkout: CheckoutOptions = CheckoutOptions()
     concurrency: Concurrency | None = None
     notify: Notify = Notify()
     fail_fast: bool = True
     infrastructure_retries: int = 2
     parallel: int = 0
+    rulings: tuple[Ruling, ...] = ()
 
     def stage(self, name: str) -> PlannedStage:
         """Raises: KeyError."""
@@ -122,10 +142,8 @@ class Plan(Value):
         raise KeyError(name)
 
 
-class NotTriggered(Value):
+class NotTriggered(Nothing):
     """The config, read for this change, says that nothing is to run; ``reason`` names the rule and the values."""
-
-    reason: str
 
 
 class ConfigProblem(Value):

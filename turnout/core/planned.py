@@ -12,10 +12,12 @@ from turnout.core.change import Change
 from turnout.core.config_pipeline import PipelineConfig
 from turnout.core.config_project import EVERY_STAGE, ForksConfig, ProjectConfig
 from turnout.core.config_stage import ApprovalConfig, StageConfig, stage_environment
+from turnout.core.config_triggers import input_variable
 from turnout.core.dsse import STAGE
 from turnout.core.durations import format_duration, format_size
+from turnout.core.model import ChangeKind
 from turnout.core.plan import Approval, PlannedStage, PlannedTask, Resources, Retries
-from turnout.core.rules import Verdict, reaches, takes_part
+from turnout.core.rules import Verdict, every, reaches, takes_part
 
 DEFAULT_TIMEOUT = 3600.0
 INSTALLING_AGENTS = frozenset({"lint", "test"})
@@ -37,6 +39,7 @@ def planned_stage(
     resources, cut_resources = _resources(stage, project)
     secrets, network, withheld = _trust(stage, project, change)
     approval, merged = approval_of(stage, environment, project)
+    inputs, missing = _inputs(config, change)
     return PlannedStage(
         name=stage.name,
         agent=stage.agent,
@@ -51,12 +54,13 @@ def planned_stage(
         runtime=stage.runtime or project.runtime,
         resources=resources,
         network=network,
-        env=_env(stage, project),
+        env=_env(stage, project) | inputs,
         secrets=secrets,
         environment=environment,
         approval=approval,
         rollback=stage.name if stage.rollback is True else stage.rollback or "",
         attested=_asked_of_images(environment, project),
+        rulings=verdict.rulings,
         notes=(
             *_unknown(stage, change, verdict),
             *cut_retries,
@@ -64,6 +68,7 @@ def planned_stage(
             *cut_resources,
             *withheld,
             *merged,
+            *missing,
         ),
     )
 
@@ -72,11 +77,12 @@ def participation(
     stage: StageConfig, config: PipelineConfig, project: ProjectConfig, change: Change
 ) -> Verdict:
     """Whether the stage runs: the repository's rules first, then the operator's for its environment."""
-    verdict = takes_part(stage.when, change, stage.environment or config.deploy_environment or "")
-    if not verdict.holds:
-        return verdict
-    reach = reaches(project, stage_environment(stage, config.deploy_environment), change)
-    return Verdict(True, f"{verdict.reason}; {reach.reason}") if reach.holds else reach
+    return every(
+        (
+            takes_part(stage.when, change, stage.environment or config.deploy_environment or ""),
+            reaches(project, stage_environment(stage, config.deploy_environment), change),
+        )
+    )
 
 
 def task_id(stage: str, cell: dict[str, str]) -> str:
@@ -156,6 +162,16 @@ def _env(stage: StageConfig, project: ProjectConfig) -> dict[str, str]:
     if stage.agent in INSTALLING_AGENTS and not project.cache.dependencies:
         return {**stage.env, CACHE_SWITCH: "off"}
     return stage.env
+
+
+def _inputs(config: PipelineConfig, change: Change) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What came with a dispatch and is declared, as variables; they win over the stage's own, their defaults."""
+    declared = config.on.dispatch.inputs if change.kind is ChangeKind.DISPATCH and config.on.dispatch else ()
+    given = {input_variable(name): change.inputs[name] for name in declared if name in change.inputs}
+    missing = tuple(
+        f"the dispatch gave no text for its input {name}" for name in declared if name not in change.inputs
+    )
+    return given, missing
 
 
 def _unknown(stage: StageConfig, change: Change, verdict: Verdict) -> Iterable[str]:

@@ -16,11 +16,13 @@ from turnout.core.config_types import nearest
 from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.graph import order
 from turnout.core.model import ChangeKind
-from turnout.core.plan import Concurrency, Notify, NotTriggered, Plan, PlannedStage
+from turnout.core.plan import CheckoutOptions, Concurrency, Notify, NotTriggered, Plan, PlannedStage
 from turnout.core.planned import attested_before, fork_approval, participation, planned_stage
 from turnout.core.rules import Verdict, triggered
+from turnout.core.ruling import Rule
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_APART: Any = {"digest": True, "rulings": True, "stages": {"__all__": {"rulings"}}}
 _FACTS = ("failure", "recovered", "success")
 
 
@@ -32,7 +34,9 @@ def plan(config: PipelineConfig, project: ProjectConfig, change: Change) -> Plan
     """
     verdict = starts(config, project, change)
     if not verdict.holds:
-        return NotTriggered(reason=verdict.reason)
+        return NotTriggered(
+            reason=verdict.reason, rule=verdict.rule, values=dict(verdict.values), flips=verdict.flips
+        )
     _refuse_unknown_environments(config, project)
     needs = resolved_needs(config)
     by_name = {stage.name: stage for group in config.groups for stage in group}
@@ -47,17 +51,19 @@ def plan(config: PipelineConfig, project: ProjectConfig, change: Change) -> Plan
         digest="",
         project=project.repository,
         stages=stages,
+        checkout=_checkout(config, project, change),
         concurrency=_concurrency(config, project, change),
         notify=_notify(config, project),
         fail_fast=config.fail_fast,
         parallel=project.limits.parallel or 0,
+        rulings=verdict.rulings,
     )
     return made.with_(digest=digest_of(made))
 
 
 def digest_of(made: Plan) -> str:
-    """sha256 (hex) of the canonical JSON of the plan without its digest."""
-    return hashlib.sha256(canonical_json(made.model_dump(mode="json", exclude={"digest"}))).hexdigest()
+    """sha256 (hex) of the canonical JSON of what the plan says is to be done."""
+    return hashlib.sha256(canonical_json(made.model_dump(mode="json", exclude=_APART))).hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
@@ -69,7 +75,16 @@ def canonical_json(value: Any) -> bytes:
 def starts(config: PipelineConfig, project: ProjectConfig, change: Change) -> Verdict:
     """Whether the change starts a run, and why."""
     if change.fork and project.forks.run == "never":
-        return Verdict(False, "the project's `forks.run` is never: a pull request from a fork starts nothing")
+        return Verdict(
+            False,
+            "the project's `forks.run` is never: a pull request from a fork starts nothing",
+            Rule.FORKS,
+            {"forks.run": "never", "fork": True},
+            (
+                "the project file's `forks.run` were `approval`",
+                "its branch were pushed to the repository itself",
+            ),
+        )
     return triggered(config.on, change)
 
 
@@ -130,6 +145,21 @@ def _gated(stages: Iterable[PlannedStage], project: ProjectConfig) -> Iterator[P
             note = "a pull request from a fork waits for approval: the project's `forks.run` is approval"
             approval = fork_approval(stage.approval, project.forks)
             yield stage.with_(approval=approval, notes=(*stage.notes, note))
+
+
+def _checkout(config: PipelineConfig, project: ProjectConfig, change: Change) -> CheckoutOptions:
+    """A fork names servers to fetch from only where its code may reach them, too."""
+    asked = config.checkout
+    return CheckoutOptions(
+        submodules="recursive"
+        if asked.submodules == "recursive"
+        else "direct"
+        if asked.submodules
+        else "none",
+        lfs=asked.lfs,
+        history=asked.history,
+        elsewhere=not change.fork or project.forks.network,
+    )
 
 
 def _concurrency(config: PipelineConfig, project: ProjectConfig, change: Change) -> Concurrency | None:

@@ -168,7 +168,7 @@ def _where(run: Run) -> str:
             return f"pull request #{change.number} ({branch})" if branch else f"pull request #{change.number}"
         case ChangeKind.TAG:
             return f"tag {clean(change.tag)}"
-        case ChangeKind.PUSH | ChangeKind.MANUAL | ChangeKind.SCHEDULE:
+        case ChangeKind.PUSH | ChangeKind.MANUAL | ChangeKind.SCHEDULE | ChangeKind.DISPATCH:
             return branch or clean(change.ref.removeprefix("refs/heads/").removeprefix("refs/tags/"))
         case _:
             assert_never(change.kind)
@@ -184,6 +184,8 @@ def _cause(run: Run) -> str:
             return f"started by hand{who}"
         case ChangeKind.SCHEDULE:
             return "started by the schedule"
+        case ChangeKind.DISPATCH:
+            return f"dispatched as {first_line(run.change.action, 100)}{who}"
         case _:
             return ""
 
