@@ -125,11 +125,14 @@ class FileArtifacts:
             raise _said(key, error) from error
 
     def get(self, key: str, start: int = 0) -> bytes:
+        return self.part(key, start, -1)
+
+    def part(self, key: str, start: int, most: int) -> bytes:
         path = self._path(key)
         try:
             with path.open("rb") as file:
                 file.seek(start)
-                return file.read()
+                return file.read(most)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(f"there is no artifact {key!r}") from error
         except OSError as error:

@@ -23,6 +23,7 @@ def up(*, host: str, port: int, separate: bool, kafka: str, quiet: bool) -> None
 
 def _say(running: Running, late: Sequence[str]) -> None:
     console.print("[bold]Turnout is up.[/] Ctrl-C drains and stops it.")
+    console.print(f"  console   {running.urls['console']}")
     console.print(f"  webhook   {running.urls['webhook']}")
     console.print(f"  bus       {running.bus}")
     console.print(f"  store     {running.store}")

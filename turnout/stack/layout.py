@@ -11,6 +11,8 @@ from pathlib import Path
 from turnout.core.topics import AGENT_KINDS, AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 
 FUNCTIONS = ("webhook", "orchestrator", "launcher", "reporter", "sweeper", "gateway")
+CONSOLE = "console"
+"""The one function that is an ASGI application, and a part of its own: nothing else loads what it needs."""
 RESIDENT = AGENT_KINDS
 """The agent kinds that the local stack keeps resident."""
 

@@ -96,6 +96,34 @@ def run_functions(descriptor: int, ready: Ready, app: Callable[[], WSGIApplicati
     Served().run()
 
 
+# --- console ----------------------------------------------------------------------------------
+
+
+def run_console(descriptor: int, ready: Ready) -> None:
+    """Serve the console on a listening socket that is open already. Nothing of it is loaded before somebody comes: an
+    idle machine does not pay for what nobody looks at."""
+    import select
+    import socket
+
+    ready()
+    listening = socket.socket(fileno=descriptor)
+    select.select([listening], [], [])
+    import uvicorn
+
+    from turnout.console.app import create_app
+    from turnout.wiring import wiring
+
+    config = uvicorn.Config(
+        create_app(wiring()),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
 # --- dispatcher ---------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from turnout.core.model import Runtime
 from turnout.logging import get_logger
 from turnout.stack import parts
 from turnout.stack.layout import (
+    CONSOLE,
     FUNCTIONS,
     RESIDENT,
     Running,
@@ -33,11 +34,14 @@ log = get_logger()
 
 READY_WITHIN = 30.0
 LISTEN_FD = 3
+CONSOLE_ABOVE = 10
+"""How far the console's port is above the functions'."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """``port`` 0: any free one. ``separate``: each function and each agent kind in a process of its own."""
+    """``port`` 0: any free one; the console's is `CONSOLE_ABOVE` higher. ``separate``: each function and each agent
+    kind in a process of its own."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -74,6 +78,7 @@ def _run(settings: Settings, options: Options, say: Callable[[Running, Sequence[
     door = {
         "TURNOUT_FUNCTION_TOKEN": settings.door_key(),
         "TURNOUT_GATEWAY_URL": settings.gateway_url or urls["gateway"],
+        "TURNOUT_CONSOLE_URL": settings.console_url or urls[CONSOLE],
     }
     made = [
         each if each.name.startswith("agent") else replace(each, env={**each.env, **door}) for each in made
@@ -138,10 +143,14 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     base = _base_url(*listening.getsockname()[:2])
     descriptor = listening.detach()
     urls = {name: f"{base}/{name}" for name in FUNCTIONS}
+    looking = _listen(options.host, options.port + CONSOLE_ABOVE if options.port else 0)
+    urls[CONSOLE] = _base_url(*looking.getsockname()[:2])
+    looked_at = looking.detach()
     topics = subscriptions(settings.runtimes, settings.kinds)
     return [
         Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
         Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
+        Part(CONSOLE, lambda ready: parts.run_console(looked_at, ready), order=0, grace=10),
         *(
             [Part("agents", _resident(options.agents, settings.member("agents")), order=0, grace=30)]
             if options.agents
@@ -156,8 +165,10 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     )
     made: list[Part] = []
     urls: dict[str, str] = {}
-    for number, name in enumerate(FUNCTIONS):
-        listening = _listen(options.host, options.port + number if options.port else 0)
+    ports = {name: options.port + number for number, name in enumerate(FUNCTIONS)}
+    ports[CONSOLE] = options.port + CONSOLE_ABOVE
+    for name, port in ports.items():
+        listening = _listen(options.host, port if options.port else 0)
         host, port = listening.getsockname()[:2]
         urls[name] = _base_url(host, port)
         argv = [framework, "--target", name, "--source", str(source_of(name))]

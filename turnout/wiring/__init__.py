@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from turnout.attesting import Attesting
     from turnout.commanding import Commands
     from turnout.gateway import Gateway
+    from turnout.looking import Looking
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
     from turnout.reconciling import Reconciler
@@ -69,13 +70,17 @@ class Wiring(Channels, Jobs):
     @cached_property
     def attesting(self) -> Attesting:
         from importlib.metadata import version
+        from urllib.parse import urlsplit
 
         from turnout.adapters.signing import SigningKey, public_keys
         from turnout.attesting import Attesting
         from turnout.core.attestation import Maker
+        from turnout.core.hosts import is_loopback
 
         s = self.settings
-        maker = Maker(s.console_url or "turnout", version("turnout"), s.images)
+        # what means another machine to everybody else names nobody
+        lasting = "" if is_loopback(urlsplit(s.console_url).hostname or "localhost") else s.console_url
+        maker = Maker(lasting or "turnout", version("turnout"), s.images)
         trusted = public_keys(s.attestation_trusted) if s.attestation_trusted else ()
         return Attesting(self.store, SigningKey(s.attestation_pem()), maker, trusted)
 
@@ -155,6 +160,19 @@ class Wiring(Channels, Jobs):
         from turnout.commanding import Commands
 
         return Commands(self.store, self._outbox_producer, self.clock)
+
+    @cached_property
+    def looking(self) -> Looking:
+        from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
+        from turnout.looking import Looking
+
+        s = self.settings
+        tasks = {kind: (agent_topic(kind),) for kind in s.kinds}
+        launched = [topic for topics in tasks.values() for topic in topics] if s.runtimes else []
+        groups = {"functions": (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT, *launched)}
+        if not launched:
+            groups |= {f"agents.{kind}": topics for kind, topics in tasks.items()}
+        return Looking(self.store, self.artifacts, lambda: self.bus, groups, self.clock)
 
     @cached_property
     def sandbox(self) -> Sandbox:

@@ -62,3 +62,15 @@ class Uploads(Artifacts, Protocol):
     def usage(self, prefix: str) -> tuple[int, int]:
         """How many there are below ``prefix`` (a folder, with its ``/``), and their bytes."""
         ...
+
+
+class Reading(Protocol):
+    """Artifacts as people look at them: a part at a time, however large they are."""
+
+    def part(self, key: str, start: int, most: int) -> bytes:
+        """At most ``most`` bytes from byte ``start`` on; empty: there are none there. Raises: NotFound."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes; 0: there is none."""
+        ...

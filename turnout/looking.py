@@ -1,0 +1,197 @@
+"""What can be read of the system, for pages, REST API and command line alike. Reads only; answers frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from turnout.core.artifact_keys import attempt_key
+from turnout.core.attestation import Attestation
+from turnout.core.dead_letters import DeadLetter
+from turnout.core.errors import NotFound, PermanentError
+from turnout.core.explain import explain
+from turnout.core.ports import AttemptRow, Bus, Clock, Delivery, RunFilter, RunRow, Store, StoredEvent
+from turnout.core.ports.artifacts import Reading
+from turnout.core.ports.store import ANY_RUN
+from turnout.core.replay import rebuild
+from turnout.core.result import Artifact
+from turnout.core.run import Attempt, Run
+from turnout.redriving import dead_letters
+
+T = TypeVar("T")
+
+MOST = 200
+"""Rows of one page at most."""
+LOG_PART = 1 << 20
+"""Bytes of a log that are read at once, where nobody says how many."""
+MOST_LEASES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """``next``: the cursor of the page after this one; empty: this is the last."""
+
+    items: tuple[T, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """``start``: where ``content`` begins; ``size``: bytes that there are now; ``ended``: there will be no more."""
+
+    content: bytes
+    start: int
+    size: int
+    ended: bool
+
+    @property
+    def next(self) -> int:
+        return self.start + len(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that an attempt left behind."""
+
+    stage: str
+    task: str
+    attempt: int
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """``behind``: records of the partition that ``group`` has not done yet."""
+
+    group: str
+    topic: str
+    partition: int
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """``leases``: attempts that have not ended, by run and id, at most `MOST_LEASES`."""
+
+    lags: tuple[Lag, ...]
+    leases: tuple[AttemptRow, ...]
+    letters: tuple[DeadLetter, ...]
+
+
+@dataclass(frozen=True)
+class Looking:
+    """``bus``: asked only where something of it is wanted. ``groups``: consumer group to the topics it reads."""
+
+    store: Store
+    artifacts: Reading
+    bus: Callable[[], Bus]
+    groups: Mapping[str, Sequence[str]]
+    clock: Clock
+
+    # runs
+    def runs(self, wanted: RunFilter = ANY_RUN, *, cursor: str = "", limit: int = 50) -> Page[RunRow]:
+        """Newest first."""
+        most = max(1, min(limit, MOST))
+        rows = self.store.runs(wanted, limit=most + 1, before=cursor)
+        return Page(tuple(rows[:most]), rows[most - 1].id if len(rows) > most else "")
+
+    def run(self, given: str) -> Run:
+        """By its id, the beginning of one, its number, or ``latest``.
+
+        Raises: NotFound; PermanentError when several runs begin so.
+        """
+        found = self.store.find_runs(given)
+        if len(found) > 1:
+            some = ", ".join(row.id[:12] for row in found[:4])
+            raise PermanentError(f"several runs begin with {given!r}: {some}", "give more of the id")
+        run = self.store.load(found[0].id) if found else None
+        if run is None:
+            raise NotFound(f"no run {given!r}", "`turnout runs` lists them")
+        return run
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]:
+        """Of a run's full id, those with a version greater than ``after``."""
+        return self.store.events(run, after=after)
+
+    def at(self, run: str, version: int) -> Run:
+        """The run as it was after its first ``version`` events. Raises: NotFound."""
+        return rebuild([stored.event for stored in self.events(self.run(run).id)], version)
+
+    def explain(self, run: str, stage: str = "") -> tuple[str, ...]:
+        """Why, in sentences. Raises: NotFound."""
+        state = self._with_stage(run, stage)
+        return explain([stored.event for stored in self.events(state.id)], stage)
+
+    def attestations(self, run: str, stage: str = "") -> tuple[Attestation, ...]:
+        """Raises: NotFound."""
+        state = self._with_stage(run, stage)
+        wanted = {
+            attempt.id
+            for each, task in state.tasks()
+            if stage in ("", each.name)
+            for attempt in task.attempts
+        }
+        return tuple(each for each in self.store.attestations(state.id) if each.attempt in wanted)
+
+    # what attempts leave behind
+    def log(self, run: str, task: str, number: int, *, start: int = 0, most: int = LOG_PART) -> LogPart:
+        """At most ``most`` bytes of an attempt's log. Raises: NotFound where the run has no such attempt."""
+        state = self.run(run)
+        attempt = self._attempt(state, task, number)
+        ended = attempt.finished_at is not None  # asked first: what was written before its end is read
+        key = attempt_key(state.id, task, number)
+        size = self.artifacts.size(key)
+        content = self.artifacts.part(key, start, most) if start < size else b""
+        return LogPart(content, start, max(size, start + len(content)), ended)
+
+    def files(self, run: str) -> tuple[RunFile, ...]:
+        """Raises: NotFound."""
+        return tuple(
+            RunFile(stage.name, task.id, attempt.number, artifact)
+            for stage, task in self.run(run).tasks()
+            for attempt in task.attempts
+            if attempt.result is not None
+            for artifact in attempt.result.artifacts
+        )
+
+    def file(self, run: str, task: str, number: int, name: str) -> Artifact:
+        """Raises: NotFound."""
+        for each in self.files(run):
+            if (each.task, each.attempt, each.artifact.name) == (task, number, name):
+                return each.artifact
+        raise NotFound(f"attempt {number} of {task} left no file {name!r}", "list the run's artifacts")
+
+    def content(self, key: str, start: int = 0, most: int = LOG_PART) -> bytes:
+        """Raises: NotFound."""
+        return self.artifacts.part(key, start, most)
+
+    # the system
+    def deliveries(self, *, repository: str = "", limit: int = 50) -> Page[Delivery]:
+        """Newest first."""
+        return Page(tuple(self.store.deliveries(limit=max(1, min(limit, MOST)), repository=repository)))
+
+    def broker(self) -> Broker:
+        """Raises: TransientError."""
+        bus = self.bus()
+        lags = tuple(
+            Lag(group, topic, partition, behind)
+            for group, topics in self.groups.items()
+            for (topic, partition), behind in sorted(bus.lag(group, topics).items())
+        )
+        leases = tuple(self.store.open_attempts(limit=MOST_LEASES))
+        return Broker(lags, leases, dead_letters(bus))
+
+    # ----------------------------------------------------------------------------------------
+
+    def _with_stage(self, given: str, stage: str) -> Run:
+        run = self.run(given)
+        if stage and stage not in run.stages:
+            raise NotFound(f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}")
+        return run
+
+    def _attempt(self, run: Run, task: str, number: int) -> Attempt:
+        for _, each in run.tasks():
+            if each.id == task and 1 <= number <= len(each.attempts):
+                return each.attempts[number - 1]
+        raise NotFound(f"run {run.id[:12]} has no attempt {number} of {task!r}", "`turnout show` lists them")
