@@ -26,6 +26,18 @@ __all__ = ["cluster", "dockerd"]  # fixtures: each defined once, so that one ser
 KAFKA = "TURNOUT_TEST_KAFKA"
 DATABASE = "TURNOUT_TEST_DATABASE_URL"
 KEPT = frozenset({REQUIRED, KAFKA, DATABASE})
+PATIENT = (
+    "sdk/test_hosting.py",
+    "simulation/test_simulation.py",
+    "stack/test_patient_worker.py",
+    "e2e/test_loop.py",
+    "e2e/test_attested.py",
+    "sdk/test_remote_job.py",
+    "test_dispatcher.py",
+    "runtimes/test_process.py",
+    "stack/test_supervisor.py",
+)
+"""The modules that take longest, mostly waiting: they are begun first, and wait beside the others."""
 
 # No deadlines: they measure the machine. In CI the same examples each time: a gate must not be a lottery.
 settings.register_profile("turnout", deadline=None, print_blob=True, derandomize="CI" in os.environ)
@@ -73,6 +85,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+    items.sort(key=lambda item: not str(item.path).endswith(PATIENT))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: many tests wait for processes of theirs."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture(scope="session", autouse=True)
