@@ -6,7 +6,7 @@ its own it survives the deaths of the processes that a simulator plays. Records 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import RLock
@@ -34,6 +34,7 @@ from turnout.core.ports import (
     RunRow,
     StoredEvent,
 )
+from turnout.core.ports.figures import Open, Standing, Turn
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
 from turnout.core.topics import DAY, TOPICS
@@ -49,10 +50,19 @@ class _Row:
     published_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Of the inbox. ``run``: empty where nothing came of the message."""
+
+    message: str
+    run: str
+    at: datetime
+
+
 class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
-        self._inbox: dict[str, datetime] = {}
+        self._inbox: dict[str, Entry] = {}
         self._runs: dict[str, Run] = {}  # in the order of creation
         self._numbers: dict[str, int] = {}
         self._projects: dict[str, int] = {}
@@ -66,6 +76,7 @@ class MemoryStore:
         self._triggers: dict[tuple[str, str], int] = {}
         self._reports: dict[tuple[str, str, str], ReportRow] = {}
         self._holders: dict[tuple[str, str], str] = {}  # by project and environment
+        self._held: dict[tuple[str, str], datetime] = {}
         self._queues: dict[tuple[str, str], dict[str, datetime]] = {}
         self._attestations: dict[tuple[str, str], Attestation] = {}
 
@@ -83,10 +94,11 @@ class MemoryStore:
         with self._lock:
             self._check(change)
             if change.inbox:
-                self._inbox[change.inbox] = change.at
+                run = change.run.id if change.run else ""
+                self._inbox[change.inbox] = Entry(change.inbox, run, change.at)
             if change.run is not None:
                 self._write_run(change, change.run)
-                self._take_turns(change.run, change.turns)
+                self._take_turns(change.run, change.turns, change.at)
             for attempt, until in change.leases.items():
                 if attempt in self._attempts and self._attempts[attempt].finished_at is None:
                     self._leases[attempt] = until
@@ -282,7 +294,7 @@ class MemoryStore:
 
     def prune(self, now: datetime) -> int:
         with self._lock:
-            messages = [each for each, at in self._inbox.items() if at < now - _INBOX_KEPT]
+            messages = [each for each, entry in self._inbox.items() if entry.at < now - _INBOX_KEPT]
             for message in messages:
                 del self._inbox[message]
             sent = [
@@ -298,6 +310,52 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to close."""
+
+    # --- for the figures (`turnout.adapters.memory_figures`) ------------------------------------------
+
+    def standing(self, now: datetime) -> Standing:
+        with self._lock:
+            runs = [run for run in self._runs.values() if not run.finished]
+            attempts = [each for each in self._attempts.values() if each.finished_at is None]
+            waiting = {key: len(queue) for key, queue in self._queues.items() if queue}
+            return Standing(
+                runs=_open((run.status.value, run.created_at) for run in runs),
+                attempts=_open((each.agent, each.launched_at) for each in attempts),
+                overdue=sum(self._attempt_row(each).lease_until < now for each in attempts),
+                unpublished=_open(
+                    ("", row.created_at) for row in self._outbox.values() if row.published_at is None
+                ).get("", Open()),
+                turns=tuple(
+                    Turn(*key, self._held.get(key), waiting.get(key, 0))
+                    for key in sorted({*self._holders, *waiting})
+                ),
+            )
+
+    # --- for the ledger (`turnout.adapters.memory_books`) ---------------------------------------------
+
+    def entries(self) -> Sequence[Entry]:
+        with self._lock:
+            return list(self._inbox.values())
+
+    def states(self) -> Sequence[Run]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def launched(self) -> Sequence[AttemptState]:
+        with self._lock:
+            return list(self._attempts.values())
+
+    def all_deliveries(self) -> Sequence[Delivery]:
+        with self._lock:
+            return list(self._deliveries.values())
+
+    def all_reports(self) -> Sequence[ReportRow]:
+        with self._lock:
+            return list(self._reports.values())
+
+    def due_of(self, run: str) -> datetime | None:
+        with self._lock:
+            return self._due.get(run)
 
     # --- the lock is held ---------------------------------------------------------------------------
 
@@ -332,16 +390,17 @@ class MemoryStore:
             if each.finished_at is not None:
                 self._leases.pop(each.id, None)
 
-    def _take_turns(self, run: Run, turns: Turns) -> None:
+    def _take_turns(self, run: Run, turns: Turns, at: datetime) -> None:
         for name in turns.given:
             if self._holders.get((run.project, name)) == run.id:
-                del self._holders[(run.project, name)]
+                del self._holders[(run.project, name)], self._held[(run.project, name)]
         for name in turns.unqueued:
             self._queues.get((run.project, name), {}).pop(run.id, None)
         for name in turns.queued:
             self._queues.setdefault((run.project, name), {})[run.id] = run.created_at
         for name in turns.taken:
             self._holders[(run.project, name)] = run.id
+            self._held[(run.project, name)] = at
 
     def _keep(self, change: Commit, number: int) -> OutboxRow:
         self._written += 1
@@ -375,3 +434,11 @@ class MemoryStore:
             status=each.status,
             lease_until=self._leases.get(each.id, each.launch_deadline),
         )
+
+
+def _open(found: Iterable[tuple[str, datetime]]) -> dict[str, Open]:
+    """What each name has open, and since when."""
+    times: dict[str, list[datetime]] = {}
+    for name, since in found:
+        times.setdefault(name, []).append(since)
+    return {name: Open(len(each), min(each)) for name, each in times.items()}

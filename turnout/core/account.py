@@ -14,7 +14,9 @@ from typing import Literal
 SETTLE = timedelta(minutes=15)
 """Longer than the sweeper waits before it sends anything again (`turnout.sweeping`)."""
 MOST = 1000
-"""Rows of one kind that are looked at one by one; what is more is counted as under way, and said."""
+"""Rows of one kind that are looked at one by one; where there may be more, it is said."""
+MOST_TRIES = 24
+"""How often GitHub is asked for one delivery again."""
 
 Kind = Literal["github", "delivery", "message", "run", "attempt", "report"]
 KINDS: tuple[Kind, ...] = ("github", "delivery", "message", "run", "attempt", "report")

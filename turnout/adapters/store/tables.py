@@ -67,6 +67,7 @@ runs = Table(
     Column("version", Integer, nullable=False),
     Column("due_at", INSTANT),
     Column("state", Text, nullable=False),
+    Column("counted_at", INSTANT),
     UniqueConstraint("id", name="runs_id"),
     UniqueConstraint("project", "number", name="runs_project_number"),
     Index("runs_number", "number", "seq"),
@@ -107,13 +108,20 @@ runs = Table(
         postgresql_where=text("finished_at IS NULL"),
     ),
     Index(
+        "runs_uncounted",
+        "seq",
+        sqlite_where=text("finished_at IS NOT NULL AND counted_at IS NULL"),
+        postgresql_where=text("finished_at IS NOT NULL AND counted_at IS NULL"),
+    ),
+    Index(
         "runs_due",
         "due_at",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
 )
-"""``seq`` is the order of creation. ``state`` is the run as `turnout.core.run.dump` gives it: a load is one row."""
+"""``seq`` is the order of creation. ``state`` is the run as `turnout.core.run.dump` gives it: a load is one row.
+``counted_at``: when it was added to the figures, after its end."""
 
 events = Table(
     "events",
@@ -263,7 +271,10 @@ deliveries = Table(
     Column("reason", Text, nullable=False),
     Column("message", ID, nullable=False),
     Column("trigger_row", BigInteger),
+    Column("sha", ID, nullable=False, server_default=""),
+    Column("why", Text, nullable=False, server_default=""),
     UniqueConstraint("source", "id", name="deliveries_id"),
+    Index("deliveries_sha", "sha", "seq", sqlite_where=text("sha <> ''"), postgresql_where=text("sha <> ''")),
     Index("deliveries_repository", "repository", "seq"),
     Index("deliveries_received", "received_at", "status"),
     Index(
@@ -273,7 +284,7 @@ deliveries = Table(
         postgresql_where=text("status = 'published'"),
     ),
 )
-"""``trigger_row``: the outbox row of the message it became."""
+"""``trigger_row``: the outbox row of the message it became. ``why``: JSON of `turnout.core.nothing.Nothing`."""
 
 missed_deliveries = Table(
     "missed_deliveries",
@@ -446,3 +457,26 @@ audit_log = Table(
     sqlite_autoincrement=True,
 )
 """Only added to: triggers refuse every change and removal."""
+
+tallies = Table(
+    "tallies",
+    METADATA,
+    Column("project", Text, primary_key=True),
+    Column("day", ID, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+"""What runs add up to (`turnout.core.tally.Tally`), by the day (UTC) on which they ended; day empty: since ever."""
+
+deploys = Table(
+    "deploys",
+    METADATA,
+    Column("project", Text, primary_key=True),
+    Column("at", INSTANT, primary_key=True),
+    Column("run", ID, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("began_at", INSTANT, nullable=False),
+    Column("good", Integer, nullable=False),
+    Column("restored_at", INSTANT),
+)
+"""Deploys that have ended, in order of time within a project."""

@@ -33,22 +33,26 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A delivery that GitHub has and we do not. ``tries``: how often GitHub was asked for it again; ``due``: not again
-    before then; ``found_at``: when it was seen to be missing."""
+    """A delivery that GitHub has and we do not, by its newest try. ``first``: when it was tried first.
+
+    ``tries``: how often GitHub was asked for it again, the last time at ``asked_at``; ``due``: not again before then.
+    ``refused``: why GitHub does not send it again.
+    """
 
     listed: Listed
-    found_at: datetime
-    tries: int
+    first: datetime
     due: datetime
+    tries: int = 0
     asked_at: datetime | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a hook's list has been compared. ``upto``: all that GitHub delivered before then is compared.
+    """How far a hook's list has been compared. ``upto``: all that GitHub delivered before then is.
 
     ``looked_at``: when it was asked last. ``due``: not again before then. ``said``: why that came to nothing; empty: it
-    did not. ``cursor``, ``aim``: of a list that was too long for one look: where to go on, and what ``upto`` will be.
+    did not. ``cursor``, ``aim``: of a list too long for one look: where to go on, and what ``upto`` is after it.
     """
 
     hook: str
@@ -63,7 +67,7 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """A run that has not ended. ``due_at``: when it is to be looked at again; None: only when a message comes.
-    ``attempts``: of its attempts, how many have not ended. ``changed_at``: its newest event."""
+    ``attempts``: how many of its attempts have not ended. ``changed_at``: of its newest event."""
 
     id: str
     project: str
@@ -79,6 +83,7 @@ class OpenAttempt:
 
     id: str
     run: str
+    project: str
     task: str
     launched_at: datetime
     until: datetime
@@ -97,7 +102,7 @@ class Untold:
 
 @dataclass(frozen=True, slots=True)
 class LastAccount:
-    """What the sweeper found last. ``github_asked_at``: None: GitHub has never been asked."""
+    """What the sweeper found last."""
 
     at: datetime
     unaccounted: int
@@ -105,7 +110,7 @@ class LastAccount:
 
 
 class Books(Protocol):
-    """Every list is of the oldest first and holds at most ``limit``. Thread-safe; each method one transaction."""
+    """Every list begins with the oldest and holds at most ``limit``. Thread-safe; each method one transaction."""
 
     def deliveries(self, since: datetime) -> Mapping[str, int]:
         """By status, those received since."""
@@ -116,8 +121,8 @@ class Books(Protocol):
         ...
 
     def runless(self, since: datetime, limit: int) -> Sequence[Delivery]:
-        """Received since, which name a run that is not there though its message has not been answered with nothing, or
-        were ignored without a reason."""
+        """Received since, which name a run that is not there although their message has not been answered with
+        nothing; or which were ignored without a reason."""
         ...
 
     def messages(self, since: datetime) -> Mapping[str, int]:
@@ -129,7 +134,7 @@ class Books(Protocol):
         ...
 
     def runs(self, since: datetime) -> Mapping[str, int]:
-        """Created since, by outcome; ``open``: those that have none."""
+        """Created since, by outcome; without one: ``open``."""
         ...
 
     def open_runs(self, limit: int) -> Sequence[OpenRun]: ...
@@ -154,39 +159,66 @@ class Books(Protocol):
         """Of runs created since that ended before then."""
         ...
 
-    # what GitHub could not deliver
+    def keep(self, account: LastAccount) -> None: ...
+
+    def last(self) -> LastAccount | None: ...
+
+
+class MissedDeliveries(Protocol):
+    """What GitHub could not deliver, and how far its lists were compared. Thread-safe; safe for several sweepers."""
+
     def known(self, guids: Collection[str]) -> Collection[str]:
         """Those of GitHub's deliveries that we have, and got further with than that they were received."""
         ...
 
     def miss(self, found: Sequence[Missed]) -> None:
-        """Insert; of one that is known, the newer try's number, time and answer are kept, and all else stays."""
+        """Insert; of one that is there, the newest try is kept, and how often it was asked for stays."""
         ...
 
-    def missed(self, limit: int) -> Sequence[Missed]: ...
+    def missed(self, limit: int) -> Sequence[Missed]:
+        """By the time of their first try."""
+        ...
 
     def claim(self, missed: Missed, now: datetime, due: datetime) -> bool:
-        """Whether it is ours to ask for now: it has ``missed.tries``, and its time has come. One more try then."""
+        """Whether it is ours to ask for now: nobody else has in the meantime, and its time has come. One more try."""
         ...
 
     def unclaim(self, missed: Missed, due: datetime) -> None:
-        """GitHub was not asked after all: the tries are ``missed.tries`` again."""
+        """GitHub was not asked after all: as before the claim, but for ``due``."""
         ...
+
+    def refuse(self, missed: Missed, why: str) -> None: ...
 
     def settle(self, guids: Collection[str]) -> None:
         """They are no longer missed."""
         ...
 
+    def forget(self, before: datetime) -> int:
+        """Those first tried before then, which GitHub does not have any more. How many."""
+        ...
+
     def marks(self) -> Sequence[Mark]: ...
 
     def turn(self, hook: str, now: datetime, due: datetime, first: datetime) -> Mark | None:
-        """The hook's mark where its time has come: nobody else gets it before ``due``. ``first``: ``upto`` of a hook
+        """The hook's mark where its time has come; nobody else gets it before ``due``. ``first``: ``upto`` of a hook
         that was never looked at."""
         ...
 
     def mark(self, mark: Mark) -> None: ...
 
-    # the last account
-    def keep(self, account: LastAccount) -> None: ...
 
-    def last(self) -> LastAccount | None: ...
+class Hooks(Protocol):
+    """GitHub's own lists of what it delivered to us. Every call raises TransientError (it is away, or a limit is used
+    up: ``retry_after``), PermanentError."""
+
+    def hooks(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """The hooks that are ours; and for each repository whose hook is not known, why."""
+        ...
+
+    def page(self, hook: str, cursor: str = "") -> tuple[Sequence[Listed], str]:
+        """Some tries, the newest first, and where to go on; empty: this is the end."""
+        ...
+
+    def again(self, hook: str, number: int) -> None:
+        """Deliver it again, soon."""
+        ...
