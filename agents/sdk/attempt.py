@@ -24,6 +24,7 @@ from typing import Any, Literal, TextIO, cast
 
 from agents.sdk import disk, environment
 from agents.sdk.channel import Begin, Channel, Done, Logged, Stop, Undoing
+from agents.sdk.checking_out import check_out
 from agents.sdk.interpreter import interpreter_roots
 from agents.sdk.local_workspace import USUAL_LIMITS, LocalWorkspace, cache_of, limits
 from agents.sdk.logs import LogStream
@@ -32,8 +33,6 @@ from agents.sdk.operator_paths import operator_paths
 from agents.sdk.readiness import Readiness
 from agents.sdk.registry import load
 from agents.sdk.stopping import Stopped, Stopping, Why
-from turnout.adapters.git_command import Credential
-from turnout.adapters.mirror import Mirror, Mirrors
 from turnout.core.errors import TransientError, TurnoutError
 from turnout.core.model import Outcome
 from turnout.core.result import Result
@@ -136,7 +135,7 @@ class Attempt:
         held_in = environment.sandbox(self._begin.sandbox)
         self.stream.line(held_in.describe())
         self._ready.prepare(held_in, limits(task))  # during the checkout, unless that has been done
-        mirror = self._check_out(tree)
+        objects = check_out(self._begin, tree, self._ready, self.stream.line)
         workspace = LocalWorkspace(
             path=tree,
             cache=cache,
@@ -149,7 +148,7 @@ class Attempt:
             kept=kept,
             keep=self._channel.send,
             secrets=self._begin.secrets,
-            shown=(mirror.objects, *interpreter_roots(), *operator_paths()),
+            shown=(*objects, *interpreter_roots(), *operator_paths()),
             disk=self._disk,
             prepared=self._ready.take,
             earlier=self._begin.earlier,
@@ -158,31 +157,6 @@ class Attempt:
         result = load(self._begin.agent)(task, workspace)
         self._stopping.check()
         return result if result.sandbox else result.with_(sandbox=held_in.describe())
-
-    def _check_out(self, tree: Path) -> Mirror:
-        """Raises: TransientError when the remote stays away: that is nobody's code's fault."""
-        wanted, given = self._task.checkout, self._begin.credential
-        credential = Credential(given.password, given.username) if given else None
-        mirror = Mirrors(self._begin.home).of(wanted.clone_url, credential)
-        began = time.monotonic()
-        for pause in (*self._begin.fetch_again, None):
-            try:
-                fetched = mirror.ensure(wanted.sha, wanted.ref)
-                break
-            except TransientError as error:
-                if pause is None:
-                    raise
-                self.stream.line(f"{error}; again in {pause:g} s")
-                time.sleep(pause)
-        if self._ready.move_tree(mirror, wanted.sha, tree):
-            how = "took the checkout that was ready"
-        else:
-            mirror.checkout(wanted.sha, tree)
-            how = "fetched and checked out" if fetched else "checked out"
-        took = (time.monotonic() - began) * 1000
-        self._ready.again = (mirror, wanted.sha, took / 1000)
-        self.stream.line(f"{how} {wanted.repository} at {wanted.sha[:12]} in {took:.0f} ms")
-        return mirror
 
     def _interrupted(self, *_: object) -> None:
         if self._stopping.why is not None and not self._stopping.raised and not self._answering.locked():

@@ -29,6 +29,7 @@ class Begin(Value):
 
     ``sandbox``: ``auto``, ``require`` or ``none``. ``grace``: seconds between SIGTERM and SIGKILL.
     ``log_limit``: characters of log that are kept. ``fetch_again``: seconds between tries while the remote is away.
+    ``shallow``: there is no mirror that the commit's history would be worth fetching for.
     ``earlier``: the report that findings are compared with, None: there is none.
     """
 
@@ -42,6 +43,7 @@ class Begin(Value):
     grace: float = 5.0
     log_limit: int = 50_000_000
     fetch_again: tuple[float, ...] = (1.0, 4.0)
+    shallow: bool = False
     earlier: str | None = Field(default=None, repr=False)
 
 

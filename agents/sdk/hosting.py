@@ -35,7 +35,8 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class AttemptHost:
-    """What attempts of one worker share. ``agents``: kind → ``module:function``. ``credential``: for a checkout."""
+    """What attempts of one worker share. ``agents``: kind → ``module:function``. ``credential``: for a checkout.
+    ``shallow``: of which only the commit itself is fetched, unless the pipeline file asks for its history."""
 
     forks: ForkServer
     agents: dict[str, str]
@@ -51,6 +52,7 @@ class AttemptHost:
     log_limit: int = 50_000_000
     fetch_again: tuple[float, ...] = (1.0, 4.0)
     credential: Callable[[Checkout], GitCredential | None] = field(default=lambda _: None)
+    shallow: bool = False
 
     def begin(self, task: TaskRequested) -> HostedAttempt:
         return HostedAttempt(self, task)
@@ -146,6 +148,7 @@ class HostedAttempt:
             grace=host.grace,
             log_limit=host.log_limit,
             fetch_again=host.fetch_again,
+            shallow=host.shallow,
             earlier=baselines.read(host.artifacts, task, self._log),
         )
 

@@ -50,11 +50,13 @@ def run(
     spooled: Path | None = None,
     afterwards: float = AFTERWARDS,
     why_end: Callable[[], str] = lambda: "",
+    shallow: bool = False,
 ) -> bool:
     """Run it, unless it runs or ran already: then False. Raises: TransientError when nothing was started.
 
     ``spooled``: where a result waits for the bus, by default with those of this home. ``afterwards``: seconds that it
     waits in this process. ``why_end``: asked when this process is told to end: why it was cancelled, empty: it was not.
+    ``shallow``: the home goes with the job, so no history is fetched into it.
     """
     found = registry.find([task.agent]) if parts.agents is None else parts.agents
     forks = ForkServer(sorted(found.values()), sandbox)
@@ -86,6 +88,7 @@ def run(
             worker=worker,
             sandbox=sandbox,
             credential=parts.credential,
+            shallow=shallow,
         )
         held_in = environment.sandbox(sandbox).describe()
         began = answers.started(task, worker, parts.clock.now(), held_in)

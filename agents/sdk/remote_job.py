@@ -52,10 +52,11 @@ def run(
     sandbox: str = "auto",
     agents: dict[str, str] | None = None,
     connect: Callable[[Pass], GatewayClient] = GatewayClient,
+    shallow: bool = False,
 ) -> bool:
     """Run the attempt; False: another job has it, or it has ended. Raises: TurnoutError when nothing was started.
 
-    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds.
+    ``agents``: kind → ``module:function``, where it is not what `registry.find` finds. ``shallow``: as `job.run`.
     """
     client = connect(given)
     try:
@@ -85,6 +86,7 @@ def run(
                     sandbox=sandbox,
                     spooled=folder / "spool",
                     afterwards=max(job.AFTERWARDS, left),
+                    shallow=shallow,
                     why_end=lambda: heard.stop or understood(Standing, client.get()).stop,
                 )
             finally:
@@ -105,7 +107,8 @@ def main() -> int:
         given = take_pass()
         stand_before()
         place = os.environ.get("TURNOUT_HOME") or (ours := Path(tempfile.mkdtemp(prefix="turnout-")))
-        run(given, Path(place), sandbox=os.environ.get("TURNOUT_SANDBOX") or "auto")
+        sandbox = os.environ.get("TURNOUT_SANDBOX") or "auto"
+        run(given, Path(place), sandbox=sandbox, shallow=ours is not None)
     except TurnoutError as error:
         _log.error("the attempt was not started", reason=str(error))
         return 1

@@ -1,7 +1,7 @@
 """Runs git on repositories that nobody here trusts: no hooks, no configuration but ours, no prompts, few protocols.
 
 Nothing of the machine's or the user's git configuration is read. A credential never is in an address, a file or on a
-command line: it is a header, for its origin only, in the environment of the git process.
+command line: it is a header, for its repository only, in the environment of the git process.
 Source: git(1), environment variables; git-config(1), safe.directory, protocol.allow, http.<url>.extraHeader.
 """
 
@@ -211,16 +211,18 @@ class Git:
 
 
 def _header(url: str, credential: Credential) -> dict[str, str]:
-    """git sends it to this scheme, host and port only, and doesn't follow redirects to others with it."""
+    """For this address and what is below it. git would repeat the header wherever it is redirected to: it isn't."""
     parts = urlsplit(url)
     loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         return {}
     pair = base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
     return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": f"http.{url}.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: Basic {pair}",
+        "GIT_CONFIG_KEY_1": "http.followRedirects",
+        "GIT_CONFIG_VALUE_1": "false",
     }
 
 
@@ -233,9 +235,12 @@ _AWAY = re.compile(
 )
 _DENIED = re.compile(
     r"authentication failed|could not read username|could not read password|permission denied"
-    r"|invalid credentials|http basic: access denied|error: 40[13]|host key verification failed",
+    r"|invalid credentials|http basic: access denied|error: 40[13]"
+    r"|authentication required|authorization error|host key verification failed",
     re.IGNORECASE,
 )
+
+_MOVED = re.compile(r"error: 30[12378]\b")
 
 
 def said(doing: str, remote: Address, failed: GitFailed) -> TurnoutError:
@@ -243,6 +248,10 @@ def said(doing: str, remote: Address, failed: GitFailed) -> TurnoutError:
     lines = [line for line in failed.said.splitlines() if line.strip() and not line.startswith("warning:")]
     fatal = next((line for line in lines if line.startswith(("fatal:", "ERROR:", "error:"))), "")
     reason = f"{doing} {remote}: {fatal or (lines[-1] if lines else f'git ended with {failed.code}')}"
+    if _MOVED.search(failed.said):
+        return PermanentError(
+            reason, "it has moved: write its new address as `clone_url`; a credential follows no redirect"
+        )
     if _DENIED.search(failed.said):
         return PermanentError(reason, "check the repository's address and the credential for it")
     if failed.code < 0 or _AWAY.search(failed.said):

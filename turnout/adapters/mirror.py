@@ -45,11 +45,12 @@ def _sha(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """One remote's mirror. Every method may be called from many processes at once."""
+    """One remote's mirror. Every method may be called from many processes at once. ``options``: git's, for fetching."""
 
     path: Path
     remote: Address
     git: Git
+    options: tuple[str, ...] = ()
 
     @property
     def objects(self) -> Path:
@@ -76,8 +77,10 @@ class Mirror:
         """Whether the commit is here with all that it needs; False where only git can tell."""
         return (self.path / _KEEP / _sha(sha)).exists()
 
-    def ensure(self, sha: str, ref: str = "") -> bool:
+    def ensure(self, sha: str, ref: str = "", *, shallow: bool = False) -> bool:
         """Fetch the commit unless it is here. ``ref`` helps with servers that give no bare commits.
+
+        ``shallow``: nothing of its history and no tags, for a mirror that is hardly used twice.
 
         False: it was here. Raises: TransientError (the remote is away), PermanentError (no such commit).
         """
@@ -96,7 +99,7 @@ class Mirror:
             refused: GitFailed | None = None
             for specs in filter(None, wanted):
                 try:
-                    self._fetch(specs, lock)
+                    self._fetch(specs, lock, shallow=shallow and specs != wanted[-1])
                 except GitFailed as error:
                     problem = said("fetching from", self.remote, error)
                     if isinstance(problem, TransientError):
@@ -109,6 +112,12 @@ class Mirror:
                         return True
                 if self._found(sha):
                     return True
+        if refused is not None and "unadvertised object" in refused.said:
+            raise PermanentError(
+                f"{self.remote} gives only commits that a branch or tag of it holds, and none holds {sha}",
+                "it was rewritten away, by a force-push it may be: run the newest commit; or let the server give it "
+                "(git config uploadpack.allowAnySHA1InWant true)",
+            )
         if refused is not None and not _no_such_object(refused):
             raise said("fetching from", self.remote, refused) from refused
         raise PermanentError(
@@ -169,12 +178,13 @@ class Mirror:
         self.keep(sha)
         return True
 
-    def _fetch(self, specs: list[str], lock: int) -> None:
+    def _fetch(self, specs: list[str], lock: int, *, shallow: bool = False) -> None:
         # One pack a fetch: it is there whole or not at all, while loose objects come one by one.
         options = ("-c", "fetch.unpackLimit=1", "fetch", "--quiet", "--force", "--update-shallow")
-        unwanted = ("--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules")
+        unwanted = ("--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules", "--no-tags")
+        depth, tags = (["--depth=1"], []) if shallow else ([], ["+refs/tags/*:refs/tags/*"])
         self.git.run(
-            [*options, *unwanted, "--", self.remote.url, *specs, "+refs/tags/*:refs/tags/*"],
+            [*self.options, *options, *unwanted, *depth, "--", self.remote.url, *specs, *tags],
             at=self.path,
             remote=self.remote,
             keep=[lock],
@@ -236,10 +246,14 @@ class Mirrors:
 
     def of(self, clone_url: str, credential: Credential | None = None) -> Mirror:
         """Raises: PermanentError for an address that is not allowed."""
-        remote = address(clone_url, credential)
+        return self.at(address(clone_url, credential))
+
+    def at(self, remote: Address, *, for_: str = "", options: tuple[str, ...] = ()) -> Mirror:
+        """``for_``: whose mirror it is, empty: of the repository's own project. What one could fetch is not shown to
+        another, who could not."""
         same = remote.url if remote.folder else remote.url.removesuffix("/").removesuffix(".git")
-        name = hashlib.sha256(same.encode()).hexdigest()[:32]
-        return Mirror(self.home / "mirrors" / f"{name}.git", remote, self.git)
+        name = hashlib.sha256((f"{for_}\n{same}" if for_ else same).encode()).hexdigest()[:32]
+        return Mirror(self.home / "mirrors" / f"{name}.git", remote, self.git, options)
 
 
 @dataclass(frozen=True, slots=True)

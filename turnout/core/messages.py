@@ -16,7 +16,7 @@ from turnout.core.dsse import Attested
 from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.model import Runtime, Value
-from turnout.core.plan import Resources
+from turnout.core.plan import CheckoutOptions, Resources
 from turnout.core.quoting import quoted
 from turnout.core.result import FailedCase, Result, Tests
 
@@ -156,6 +156,7 @@ class Checkout(Value):
     ref: str
     branch: str = ""
     tag: str = ""
+    options: CheckoutOptions = CheckoutOptions()
 
 
 class Baseline(Value):

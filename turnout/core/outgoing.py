@@ -11,7 +11,7 @@ from turnout.core.artifact_keys import baseline_key
 from turnout.core.dsse import Attested
 from turnout.core.ids import message_id
 from turnout.core.model import ChangeKind
-from turnout.core.plan import PlannedStage
+from turnout.core.plan import CheckoutOptions, PlannedStage
 from turnout.core.result import FailedCase, Tests
 from turnout.core.run import Attempt, Run, Stage, Task, rollback_task
 from turnout.core.topics import AGENT_REPORT, agent_topic
@@ -142,6 +142,7 @@ def _request(run: Run, planned: PlannedStage, task: Task, attempt: Attempt, toke
             ref=change.ref,
             branch=change.branch,
             tag=change.tag,
+            options=run.plan.checkout if run.plan else CheckoutOptions(),
         ),
         options=planned.options,
         cell=cell,
