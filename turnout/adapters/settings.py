@@ -81,12 +81,34 @@ class Settings(Value):
     console_url: str = Field("", description="base URL for links in reports")
     slack_token: SecretStr = Field(SecretStr(""), description="Slack bot token; empty: no Slack")
     slack_base_url: str = Field("https://slack.com/api/", description="Slack's Web API")
+    slack_signing_secret: SecretStr = Field(
+        SecretStr(""), description="of the Slack app whose buttons approve and reject; empty: no buttons"
+    )
+    slack_people: str = Field(
+        "",
+        pattern=r"^([UW][A-Z0-9]{5,20}=@[A-Za-z0-9_.-]+(,\s*|$))*$",
+        description="whose Slack accounts are whose, in all projects: U0123ABCD=@ada,…",
+    )
     slack_channel: str = Field("", description="channel where a pipeline names none")
     github_token: SecretStr = Field(
         SecretStr(""), description="GitHub token; statuses and comments, no checks"
     )
     github_app_id: str = Field("", description="id of the GitHub App; empty: none")
     github_app_key: SecretStr = Field(SecretStr(""), description="the App's private key: PEM, or a file")
+    github_client_id: str = Field(
+        "", description="client id of the GitHub (OAuth) App that people sign in with; empty: nobody can"
+    )
+    github_client_secret: SecretStr = Field(SecretStr(""), description="its client secret")
+    console_admins: str = Field(
+        "",
+        pattern=r"^(@[A-Za-z0-9_.-]+(,\s*|$))*$",
+        description="people of GitHub who are admins everywhere: @ada,@bob",
+    )
+    console_hosts: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9_.-]+(:[0-9]+)?(,\s*|$))*$",
+        description="further host names that the console answers to, besides TURNOUT_CONSOLE_URL's and this machine's",
+    )
     github_url: str = Field(
         "https://api.github.com",
         pattern=r"^https?://[^\s?#]+$",

@@ -58,7 +58,8 @@ class Viewer:
 
     ``roles``: by project, and `EVERYWHERE`; it may find out when it is asked. ``scopes``: None, where they are here
     themselves and not by a token. ``projects``: those that a token is for, empty: all. ``via``: how they have
-    shown it, for the audit log (``local``, ``github``, ``token:<name>``, ``slack``).
+    shown it, for the audit log (``local``, ``github``, ``token:<name>``, ``slack``). ``id``: where it is not
+    the name.
     """
 
     name: str
@@ -66,6 +67,13 @@ class Viewer:
     scopes: frozenset[Scope] | None = None
     projects: frozenset[str] = frozenset()
     via: str = "local"
+    id: str = ""
+
+    @property
+    def person(self) -> str:
+        """Whose tokens and sessions these are, and who stands in the audit log: people of this machine and people of
+        GitHub may be called the same."""
+        return self.id or self.name
 
     def may(self, role: Role, project: str = EVERYWHERE) -> bool:
         return not self.lacks(role, project)
@@ -100,6 +108,11 @@ class Viewer:
         return self.may(Role.VIEWER, EVERYWHERE)
 
 
+def teams_named(said: Said) -> tuple[str, ...]:
+    """The ``@org/team`` of all roles, each once."""
+    return tuple(dict.fromkeys(each for _, people in said.by_role for each in people if "/" in each))
+
+
 class Said(Protocol):
     """What a project file says of access: ``@person`` and ``@org/team`` by role."""
 
@@ -108,8 +121,13 @@ class Said(Protocol):
 
 
 def named_role(said: Said, person: str, teams: Collection[str]) -> Role | None:
-    """The highest that the file gives them; None: it gives them none."""
-    given = [role for role, people in said.by_role if people and may_approve(people, person, teams)]
+    """The highest that the file gives them; None: it gives them none. Letter case does not matter, as on GitHub."""
+    name, groups = person.lower(), {each.lower() for each in teams}
+    given = [
+        role
+        for role, people in said.by_role
+        if people and may_approve({each.lower() for each in people}, name, groups)
+    ]
     return max(given, default=None)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from turnout.core.config_access import AccessConfig, SlackPeople
 from turnout.core.config_stage import MaybeApproval
 from turnout.core.config_types import (
     NAME_PATTERN,
@@ -261,6 +262,13 @@ class ProjectConfig(Configured):
         default=Runtime.PROCESS, description="Where stages execute that say nothing themselves."
     )
     cache: CacheConfig = Field(default=CacheConfig(), description="What is kept between runs.")
+    access: AccessConfig | None = Field(
+        default=None,
+        description="Who may do what; not given: who may write to the repository on GitHub is an operator.",
+    )
+    people: SlackPeople = Field(
+        default={}, description="Who presses the buttons in Slack: member IDs and the people they belong to."
+    )
 
     @property
     def stated(self) -> bool:
