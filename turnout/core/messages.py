@@ -11,10 +11,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
+from turnout.core import tracing
 from turnout.core.change import Change
 from turnout.core.dsse import Attested
 from turnout.core.envelope import Envelope
 from turnout.core.errors import InvalidEnvelope
+from turnout.core.ids import run_id
 from turnout.core.model import Runtime, Value
 from turnout.core.plan import CheckoutOptions, Resources
 from turnout.core.quoting import quoted
@@ -294,8 +296,18 @@ def _step(part: str | int) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def wrap(message: Message, *, id: str, source: str, at: datetime, **extensions: str) -> Envelope:
+def wrap(message: Message, *, id: str, source: str, at: datetime) -> Envelope:
     """``id`` must be derived from what caused the message (`turnout.core.ids.message_id`)."""
+    placed = {tracing.TRACEPARENT: str(_place(message))}
     return Envelope(
-        id=id, type=message.type, source=source, data=message.to_json(), time=at, extensions=dict(extensions)
+        id=id, type=message.type, source=source, data=message.to_json(), time=at, extensions=placed
     )
+
+
+def _place(message: Message) -> tracing.Place:
+    """The attempt that it is about; else the run, which a trigger is yet to make."""
+    run: str = getattr(message, "run", "")
+    if attempt := getattr(message, "attempt", ""):
+        return tracing.of_attempt(run, attempt)
+    trigger = getattr(message, "trigger", "")
+    return tracing.of_run(run_id(trigger) if trigger else run)
