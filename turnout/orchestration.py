@@ -25,11 +25,13 @@ from turnout.core.errors import (
     InvalidEnvelope,
     NotFound,
     PermanentError,
+    Problem,
     TransientError,
 )
 from turnout.core.events import Carried, Event, Timing
 from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
+from turnout.core.nothing import Nothing
 from turnout.core.outgoing import SOURCE, Outgoing, last_report, outgoing, task_request
 from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
@@ -66,6 +68,22 @@ class Planned:
     project: str
     plan: Plan | NotTriggered
     change: Change
+
+
+class BrokenFile(InvalidConfig):
+    """``change``: as the planner knows it, which found what is wrong in its pipeline file."""
+
+    def __init__(self, problems: Sequence[Problem], change: Change) -> None:
+        super().__init__(problems)
+        self.change = change
+
+
+class NoProject(NotFound):
+    """``why``: what to do about it."""
+
+    def __init__(self, why: Nothing) -> None:
+        super().__init__(why.reason)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +339,7 @@ class Orchestrator:
             before = self.store.load(run)
             if before is None:
                 start = self._prepare(run, message)
-                if isinstance(start, str):
+                if isinstance(start, Nothing):
                     return self._nothing(inbox, run, message, start, now)
                 events = self._decided(None, start, now)
             else:
@@ -334,12 +352,12 @@ class Orchestrator:
                 return self._duplicate(run)
         raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
 
-    def _prepare(self, run: str, message: m.RunRequested | m.RerunRun) -> StartRun | str:
+    def _prepare(self, run: str, message: m.RunRequested | m.RerunRun) -> StartRun | Nothing:
         """The start of the run, or why nothing is to run."""
         if isinstance(message, m.RerunRun):
             return self._prepare_rerun(run, message)
         if message.reason:
-            return message.reason
+            return Nothing(reason=message.reason)
         start = StartRun(
             run=run,
             trigger=message.trigger,
@@ -354,11 +372,12 @@ class Orchestrator:
             planned = self.planner(message)
         except InvalidConfig as error:
             problems = tuple(ConfigProblem.of(problem) for problem in error.problems)
-            return start.with_(problems=problems, reason="the pipeline file is not valid")
+            change = error.change if isinstance(error, BrokenFile) else message.change
+            return start.with_(change=change, problems=problems, reason="the pipeline file is not valid")
         except NotFound as error:
-            return str(error)
+            return error.why if isinstance(error, NoProject) else Nothing(reason=str(error))
         if isinstance(planned.plan, NotTriggered):
-            return planned.plan.reason
+            return planned.plan
         return self._held(start.with_(project=planned.project, plan=planned.plan, change=planned.change))
 
     def _held(self, start: StartRun) -> StartRun:
@@ -369,16 +388,18 @@ class Orchestrator:
         older = self.store.group_runs(start.project, group.group)
         return start.with_(held_by=tuple(row.id for row in older if row.id != start.run))
 
-    def _prepare_rerun(self, run: str, message: m.RerunRun) -> StartRun | str:
+    def _prepare_rerun(self, run: str, message: m.RerunRun) -> StartRun | Nothing:
         old = self.store.load(message.run)
         if old is None:
             raise NotFound(f"no run {message.run}", "it may have been started on another store")
         if not old.finished:
-            return f"run {old.id} has not finished; cancel it first"
+            return Nothing(reason=f"run {old.id} has not finished; cancel it first")
         if old.plan is None:
-            return f"run {old.id} has no plan (its pipeline file was not valid); push a fix instead"
+            return Nothing(
+                reason=f"run {old.id} has no plan (its pipeline file was not valid); push a fix instead"
+            )
         if message.mode == "stage" and message.stage not in old.stages:
-            return f"run {old.id} has no stage {message.stage!r}"
+            return Nothing(reason=f"run {old.id} has no stage {message.stage!r}")
         return self._held(
             StartRun(
                 run=run,
@@ -395,17 +416,17 @@ class Orchestrator:
         )
 
     def _nothing(
-        self, inbox: str, run: str, message: m.RunRequested | m.RerunRun, reason: str, now: datetime
+        self, inbox: str, run: str, message: m.RunRequested | m.RerunRun, why: Nothing, now: datetime
     ) -> Handled:
         """Nothing is to run: the delivery gets the reason, and there is no run."""
         delivery = None
         if isinstance(message, m.RunRequested):
-            delivery = _delivery(message, now, status="ignored", reason=reason)
+            delivery = _delivery(message, now, "ignored", why=why.bare)
         try:
             self.store.commit(Commit(None, 0, (), (), now, inbox=inbox, delivery=delivery))
         except Duplicate:
             return self._duplicate(run)
-        return Handled(None, reason=reason)
+        return Handled(None, reason=why.reason)
 
     def _for_the_group(self, before: Run | None, after: Run, now: datetime) -> list[Record]:
         """A run that begins supersedes the older ones of its group; one that ends lets the next one go."""
@@ -487,7 +508,9 @@ def _again(run: Run) -> StartRun:
     return StartRun(run=run.id, trigger=run.trigger, project=run.project, change=run.change, plan=run.plan)
 
 
-def _delivery(message: m.RunRequested, now: datetime, **changes: str) -> Delivery | None:
+def _delivery(
+    message: m.RunRequested, now: datetime, status: str, *, run: str = "", why: Nothing | None = None
+) -> Delivery | None:
     if not message.delivery:
         return None
     change = message.change
@@ -498,12 +521,14 @@ def _delivery(message: m.RunRequested, now: datetime, **changes: str) -> Deliver
         repository=change.repository,
         received_at=now,
         message=message.trigger,
-        status=changes.get("status", "run"),
-        reason=changes.get("reason", ""),
-        run=changes.get("run", ""),
+        status=status,
+        reason=why.reason if why is not None else "",
+        run=run,
+        sha=change.sha,
+        why=why,
     )
 
 
 def _delivery_of(run: Run, now: datetime) -> Delivery | None:
     message = m.RunRequested(trigger=run.trigger, change=run.change, delivery=run.delivery)
-    return _delivery(message, now, status="run", run=run.id)
+    return _delivery(message, now, "run", run=run.id)

@@ -9,11 +9,14 @@ from typing import Generic, Protocol, TypeVar
 
 from turnout.core import messages as m
 from turnout.core.change import Change
+from turnout.core.comparing import recordable
 from turnout.core.config import PipelineConfig, ProjectConfig, needs_paths
-from turnout.core.errors import InvalidConfig, NotFound, Problem
+from turnout.core.errors import InvalidConfig, PermanentError, Problem
+from turnout.core.nothing import no_commit, no_project
+from turnout.core.plan import NotTriggered
 from turnout.core.planner import plan
 from turnout.core.ports import Source
-from turnout.orchestration import Planned
+from turnout.orchestration import BrokenFile, NoProject, Planned
 
 MOST = 128
 """Pipeline files that a process remembers, and parsed ones."""
@@ -69,20 +72,30 @@ class RepositoryPlanner:
     )
 
     def __call__(self, request: m.RunRequested) -> Planned:
-        """Raises: TransientError (the remote is away), InvalidConfig (the file), NotFound (nobody serves it)."""
+        """Raises: TransientError (the remote is away), BrokenFile, NoProject; InvalidConfig (the project's own file)."""
         change = request.change
         project = self.projects.find(change.repository)
         if project is None and request.delivery:
-            raise NotFound(f"no project serves {change.repository}", "add a project file for it")
+            raise NoProject(no_project(change.repository))
         if project is None:
             project = ProjectConfig(repository=change.repository)
         change = located(change, project)
+        if not change.sha:
+            try:
+                change = change.with_(sha=self.source.head(change))
+            except PermanentError as error:
+                return Planned(project.repository, NotTriggered.of(no_commit(change.ref, str(error))), change)
         wanted = (request.pipeline_file,) if request.pipeline_file else project.pipeline_files
-        name, text = self._read(change, wanted)
-        config = self._parsed(text, name, project)
-        if change.paths is None and needs_paths(config):
-            change = change.with_(paths=self.source.changed_paths(change))
-        return Planned(project.repository, plan(config, project, change), change)
+        try:
+            name, text = self._read(change, wanted)
+            config = self._parsed(text, name, project)
+            change = declared(change, config)
+            if change.paths is None and needs_paths(config):
+                change = change.with_(paths=self.source.changed_paths(change))
+            made = plan(config, project, change)
+        except InvalidConfig as error:
+            raise BrokenFile(error.problems, change) from error
+        return Planned(project.repository, made, change.with_(paths=recordable(change.paths)))
 
     def _parsed(self, text: str, name: str, project: ProjectConfig) -> PipelineConfig:
         known = self._parsed_before.find((name, text))
@@ -104,6 +117,14 @@ class RepositoryPlanner:
         raise InvalidConfig(
             [Problem(names[0], 0, 0, "", f"there is no such file at {sha[:12]}", f"add {' or '.join(names)}")]
         )
+
+
+def declared(change: Change, config: PipelineConfig) -> Change:
+    """The change with those of its inputs that the pipeline file names; the others are not its business."""
+    if not change.inputs:
+        return change
+    names = config.on.dispatch.inputs if config.on.dispatch else ()
+    return change.with_(inputs={name: text for name, text in change.inputs.items() if name in names})
 
 
 def located(change: Change, project: ProjectConfig) -> Change:

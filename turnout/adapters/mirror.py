@@ -18,6 +18,7 @@ from pathlib import Path
 
 from turnout.adapters.git_command import Address, Credential, Git, GitFailed, address, said
 from turnout.core.change import Change
+from turnout.core.comparing import Base, base_of
 from turnout.core.errors import PermanentError, TransientError
 
 MAX_TEXT = 1_000_000  # bytes of a file that `GitSource.read` gives
@@ -130,15 +131,19 @@ class Mirror:
 
     def fetch_branch(self, name: str) -> str:
         """Fetch what the branch points to now; its commit. Raises: TransientError, PermanentError."""
+        return self.fetch_ref(f"refs/heads/{name}")
+
+    def fetch_ref(self, name: str) -> str:
+        """Fetch what the full ref points to now; its commit, also of a tag. Raises: TransientError, PermanentError."""
         self.make()
-        ref = f"refs/turnout/seen/refs/heads/{name}"
+        ref = f"refs/turnout/seen/{name}"
         with self._writing() as lock:
             self._clear_debris()
             try:
-                self._fetch([f"+refs/heads/{name}:{ref}"], lock)
+                self._fetch([f"+{name}:{ref}"], lock)
             except GitFailed as error:
                 raise said("fetching from", self.remote, error) from error
-        return self.git.run(["rev-parse", "--verify", ref], at=self.path).decode().strip()
+        return self.git.run(["rev-parse", "--verify", f"{ref}^{{commit}}"], at=self.path).decode().strip()
 
     def checkout(self, sha: str, into: Path) -> None:
         """A working tree of exactly this commit at ``into``, which must not exist or be empty.
@@ -285,15 +290,12 @@ class GitSource:
             raise PermanentError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
+        base = base_of(change)
+        if base is None:
+            return None
         mirror = self._mirror(change, change.sha)
         try:
-            if change.base_branch:
-                since = self._merge_base(mirror, change)
-            elif change.before.strip("0"):
-                mirror.ensure(change.before)
-                since = change.before
-            else:
-                return None
+            since = self._since(mirror, base, change.sha)
             out = mirror.git.run(
                 ["diff-tree", "-r", "--no-renames", "--name-only", "-z", since, change.sha], at=mirror.path
             )
@@ -301,11 +303,26 @@ class GitSource:
             return None  # histories that share nothing, a commit rewritten away: not known
         return tuple(sorted(each.decode("utf-8", "replace") for each in out.split(b"\0") if each))
 
+    def head(self, change: Change) -> str:
+        mirror = self.mirrors.of(change.clone_url, self.credential(change.repository, change.clone_url))
+        return mirror.fetch_ref(change.ref)
+
     def _mirror(self, change: Change, sha: str) -> Mirror:
         mirror = self.mirrors.of(change.clone_url, self.credential(change.repository, change.clone_url))
         mirror.ensure(sha, change.ref if sha == change.sha else "")
         return mirror
 
-    def _merge_base(self, mirror: Mirror, change: Change) -> str:
-        branch = mirror.fetch_branch(change.base_branch)
-        return mirror.git.run(["merge-base", branch, change.sha], at=mirror.path).decode().strip()
+    def _since(self, mirror: Mirror, base: Base, sha: str) -> str:
+        """Raises: GitFailed, PermanentError where there is no such commit any more; TransientError."""
+        since = base.sha
+        try:
+            if since:
+                mirror.ensure(since)
+        except PermanentError:
+            if not base.branch:
+                raise
+            since = ""
+        since = since or mirror.fetch_branch(base.branch)
+        if not base.parted:
+            return since
+        return mirror.git.run(["merge-base", since, sha], at=mirror.path).decode().strip()

@@ -49,6 +49,24 @@ class Nothing(Value):
         return tuple(said)
 
 
+def no_project(repository: str) -> Nothing:
+    return Nothing(
+        reason=f"no project serves {repository} (add a project file for it)",
+        rule=Decided.PROJECT,
+        values={"repository": repository},
+        flips=(f"the folder TURNOUT_PROJECTS had a file with `project: {{repository: {repository}}}`",),
+    )
+
+
+def no_commit(ref: str, said: str) -> Nothing:
+    return Nothing(
+        reason=f"{ref} points to no commit: {said}",
+        rule=Decided.REF,
+        values={"ref": ref},
+        flips=(f"there were {ref}, or `client_payload.ref` named another one",),
+    )
+
+
 def some(names: Iterable[str] | None) -> list[str] | None:
     """The first of them, and how many more there are; None: not known."""
     if names is None:

@@ -145,6 +145,10 @@ class Plan(Value):
 class NotTriggered(Nothing):
     """The config, read for this change, says that nothing is to run; ``reason`` names the rule and the values."""
 
+    @classmethod
+    def of(cls, why: Nothing) -> NotTriggered:
+        return cls(reason=why.reason, rule=why.rule, values=why.values, flips=why.flips)
+
 
 class ConfigProblem(Value):
     """`turnout.core.errors.Problem` as it is recorded in an event."""

@@ -14,6 +14,7 @@ from turnout.adapters.store.ledger import may_follow
 from turnout.adapters.store.link import Link, Statement, listed
 from turnout.adapters.store.projection import storable
 from turnout.adapters.store.tables import deliveries
+from turnout.core import nothing
 from turnout.core.ports import Delivery, OutboxRow
 
 _LISTED = (
@@ -26,19 +27,24 @@ _LISTED = (
     deliveries.c.run,
     deliveries.c.reason,
     deliveries.c.message,
+    deliveries.c.sha,
+    deliveries.c.why,
 )
 _INSERT = Statement(
-    "INSERT INTO deliveries (id, source, event, repository, status, received_at, run, reason, message, trigger_row)"
-    " VALUES (:id, :source, :event, :repository, :status, :received_at, :run, :reason, :message, :trigger_row)"
+    "INSERT INTO deliveries (id, source, event, repository, status, received_at, run, reason, message, trigger_row,"
+    " sha, why)"
+    " VALUES (:id, :source, :event, :repository, :status, :received_at, :run, :reason, :message, :trigger_row,"
+    " :sha, :why)"
     " ON CONFLICT (source, id) DO NOTHING"
 )
 _ONE = Statement(
-    "SELECT id, source, event, repository, status, received_at, run, reason, message FROM deliveries"
+    "SELECT id, source, event, repository, status, received_at, run, reason, message, sha, why FROM deliveries"
     " WHERE source = :source AND id = :delivery"
 )
 _CHANGE = Statement(
     "UPDATE deliveries SET status = :status, run = :run, reason = :reason,"
     " message = CASE WHEN :message = '' THEN message ELSE :message END,"
+    " sha = CASE WHEN :sha = '' THEN sha ELSE :sha END, why = :why,"
     " trigger_row = coalesce(:trigger_row, trigger_row)"
     " WHERE source = :source AND id = :id AND status IN :before"
 )
@@ -57,9 +63,19 @@ def receive(link: Link, delivery: Delivery) -> Delivery:
     if link.send(_INSERT, _values(delivery, None)).count == 1:
         return delivery
     found = link.send(_ONE, {"source": delivery.source, "delivery": delivery.id}).rows[0]
-    id, source, event, repository, status, received_at, run, reason, message = found
+    id, source, event, repository, status, received_at, run, reason, message, sha, why = found
     return Delivery(
-        id, source, event, repository, status, instant(received_at), run=run, reason=reason, message=message
+        id,
+        source,
+        event,
+        repository,
+        status,
+        instant(received_at),
+        run,
+        reason,
+        message,
+        sha,
+        nothing.load(why),
     )
 
 
@@ -75,6 +91,25 @@ def newest(connection: Connection, limit: int, repository: str) -> list[Delivery
     statement = select(*_LISTED).order_by(deliveries.c.seq.desc()).limit(limit)
     if repository:
         statement = statement.where(deliveries.c.repository == repository)
+    return _rows(connection.execute(statement))
+
+
+def find(connection: Connection, id: str) -> Delivery | None:
+    found = _rows(connection.execute(select(*_LISTED).where(deliveries.c.id == id).limit(1)))
+    return found[0] if found else None
+
+
+def of_commit(connection: Connection, beginning: str, limit: int) -> list[Delivery]:
+    statement = (
+        select(*_LISTED)
+        .where(
+            deliveries.c.sha >= beginning,
+            deliveries.c.sha < f"{beginning}g",
+            deliveries.c.sha != literal_column("''"),
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(limit)
+    )
     return _rows(connection.execute(statement))
 
 
@@ -98,6 +133,8 @@ def _values(delivery: Delivery, trigger_row: int | None) -> dict[str, Any]:
         "reason": storable(delivery.reason),
         "message": delivery.message,
         "trigger_row": trigger_row,
+        "sha": delivery.sha,
+        "why": storable(nothing.dump(delivery.why)),
     }
 
 
@@ -116,4 +153,6 @@ def _row(row: Row[Any]) -> Delivery:
         run=row.run,
         reason=row.reason,
         message=row.message,
+        sha=row.sha,
+        why=nothing.load(row.why),
     )

@@ -38,4 +38,6 @@ def merged(known: Delivery, news: Delivery) -> Delivery:
         run=news.run,
         reason=news.reason,
         message=news.message or known.message,
+        sha=news.sha or known.sha,
+        why=news.why,
     )

@@ -32,6 +32,10 @@ class Source(Protocol):
         """
         ...
 
+    def head(self, change: Change) -> str:
+        """The commit that ``change.ref`` points to now. Raises: TransientError, PermanentError (no such ref)."""
+        ...
+
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
         """Files that differ between ``before`` (or the merge base with ``base_branch``) and ``sha``; None: unknown."""
         ...

@@ -11,6 +11,7 @@ from turnout.core.attestation import Attestation
 from turnout.core.envelope import Record
 from turnout.core.environments import NO_TURNS, Turns
 from turnout.core.events import Event
+from turnout.core.nothing import Nothing
 from turnout.core.run import Run
 
 
@@ -27,7 +28,8 @@ class OutboxRow:
 class Delivery:
     """One webhook request. ``status``: ``received``, ``published``, ``run``, ``ignored`` or ``failed``.
 
-    ``reason`` says why nothing ran. ``message``: id of the envelope it became.
+    ``reason`` says why nothing ran, ``why`` by which rule; None: a run came of it, or that is not known. ``message``: id
+    of the envelope it became. ``sha``: the commit that it is about, empty: it names none.
     """
 
     id: str
@@ -39,6 +41,8 @@ class Delivery:
     run: str = ""
     reason: str = ""
     message: str = ""
+    sha: str = ""
+    why: Nothing | None = None
 
 
 @dataclass(frozen=True, slots=True)
