@@ -148,8 +148,10 @@ class _Decision:
     def after(self, seconds: float) -> datetime:
         return self.now + timedelta(seconds=seconds)
 
-    def ignore(self, message: str, reason: str, *, attempt: str = "", by: str = "") -> None:
-        self.emit(e.MessageIgnored(at=self.now, message=message, attempt=attempt, by=by, reason=reason))
+    def ignore(self, message: str, reason: str, *, attempt: str = "", by: str = "", stage: str = "") -> None:
+        self.emit(
+            e.MessageIgnored(at=self.now, message=message, attempt=attempt, by=by, stage=stage, reason=reason)
+        )
 
 
 def _create(start: StartRun, now: datetime, taken: Mapping[str, str]) -> tuple[e.Event, ...]:
@@ -210,7 +212,8 @@ def _approve(d: _Decision, message: m.Approve) -> None:
     wanted = d.run.planned(stage.name).approval
     assert wanted is not None
     if any(given.by == message.by for given in stage.approvals):
-        d.ignore(message.type, f"{message.by} has approved {stage.name} already", by=message.by)
+        said = f"{message.by} has approved {stage.name} already"
+        d.ignore(message.type, said, by=message.by, stage=stage.name)
         return
     complete = len(stage.approvals) + 1 >= wanted.required
     d.emit(
@@ -239,12 +242,13 @@ def _waiting_stage(d: _Decision, message: m.Approve | m.Reject) -> Stage | None:
         d.ignore(message.type, f"the run has no stage {message.stage!r}", by=message.by)
         return None
     if stage.status is not StageStatus.WAITING or d.run.status is not RunStatus.RUNNING:
-        d.ignore(message.type, f"{stage.name} does not wait for approval", by=message.by)
+        said = f"{stage.name} does not wait for approval"
+        d.ignore(message.type, said, by=message.by, stage=stage.name)
         return None
     approval = d.run.planned(stage.name).approval
     if approval is not None and not may_approve(approval.by, message.by, message.teams):
-        allowed = ", ".join(approval.by)
-        d.ignore(message.type, f"{message.by} may not decide on {stage.name}: {allowed} may", by=message.by)
+        said = f"{message.by} may not decide on {stage.name}: {', '.join(approval.by)} may"
+        d.ignore(message.type, said, by=message.by, stage=stage.name)
         return None
     return stage
 
@@ -306,8 +310,11 @@ def _end_attempt(
     attempt: str,
     by: e.EndedBy,
     result: Result,
+    lease_until: datetime | None = None,
 ) -> None:
-    d.emit(e.AttemptFinished(at=d.now, task=task, attempt=attempt, by=by, result=result))
+    d.emit(
+        e.AttemptFinished(at=d.now, task=task, attempt=attempt, by=by, result=result, lease_until=lease_until)
+    )
 
 
 def _tick(d: _Decision, tick: Tick) -> None:
@@ -345,7 +352,8 @@ def _expire_attempt(d: _Decision, task: Task, leases: Mapping[str, datetime], he
         result = Result(outcome=Outcome.TIMED_OUT, summary="timed out", reason=reason)
         _end_attempt(d, task.id, last.id, "timeout", result)
     elif lease is not None and lease <= heard:
-        _end_attempt(d, task.id, last.id, "lease", _lost(f"{last.worker or 'its agent'} has fallen silent"))
+        reason = f"{last.worker or 'its agent'} has fallen silent"
+        _end_attempt(d, task.id, last.id, "lease", _lost(reason), lease_until=lease)
 
 
 def _job_ended(d: _Decision, ended: JobEnded) -> None:

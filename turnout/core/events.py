@@ -159,13 +159,15 @@ class CancelOrdered(Occurred):
 
 class AttemptFinished(Occurred):
     """``by``: who says so: the ``agent``; the orchestrator since the ``launch`` deadline, the ``lease``, the
-    ``timeout`` or the ``cancel`` grace has passed; or the ``runtime`` of its job, which has ended without a word."""
+    ``timeout`` or the ``cancel`` grace has passed; or the ``runtime`` of its job, which has ended without a word.
+    ``lease_until``: where the lease has passed, its end; None: recorded before that was."""
 
     kind: Literal["attempt_finished"] = "attempt_finished"
     task: str
     attempt: str
     by: EndedBy
     result: Result
+    lease_until: datetime | None = None
 
 
 class RetryScheduled(Occurred):
@@ -231,11 +233,12 @@ class CancelRequested(Occurred):
 
 
 class MessageIgnored(Occurred):
-    """A message that changed nothing, and why."""
+    """A message that changed nothing, and why. ``stage``: the one that it was about, where there is one."""
 
     kind: Literal["message_ignored"] = "message_ignored"
     message: str
     attempt: str = ""
+    stage: str = ""
     by: str = ""
     reason: str
 

@@ -54,7 +54,7 @@ class Rule(StrEnum):
     ROLLBACK = "rollback"
     # what is not heeded
     CURRENT_ATTEMPT = "current attempt"
-    TOKEN = "proof"
+    PROOF = "proof"
     STATE = "state"
 
 
