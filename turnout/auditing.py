@@ -21,6 +21,7 @@ MOST_PAGES = 300
 """Of GitHub's list of one hook, in one audit."""
 MOST_KNOWN = 500
 """Ids in one question to the store."""
+LATE = timedelta(hours=1)
 NOT_ASKED = (
     "GitHub was not asked: set TURNOUT_GITHUB_APP_ID and TURNOUT_GITHUB_APP_KEY, or TURNOUT_GITHUB_TOKEN"
 )
@@ -108,13 +109,11 @@ class Auditing:
         marks = self.missed.marks()
         if not marks:
             return ["GitHub was not asked yet: the sweeper does"]
-        failed = [f"{each.hook}: GitHub could not be asked: {each.said}" for each in marks if each.said]
-        late = [
-            f"{each.hook}: GitHub was last asked at {each.looked_at:%Y-%m-%d %H:%M}; is the sweeper called?"
-            for each in marks
-            if not each.said and each.looked_at < now - SETTLE and each.due < now - SETTLE
-        ]
-        return failed + late
+        notes = [f"GitHub: {each.said}" for each in marks if each.said]
+        last = max(each.looked_at for each in marks)
+        if last < now - LATE:
+            notes.append(f"GitHub was last asked at {last:%Y-%m-%d %H:%M}: is the sweeper called?")
+        return notes
 
     def _known(self, guids: set[str]) -> set[str]:
         asked = sorted(guids)

@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from turnout.auditing import Auditing
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, RunFilter, Store
 from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
 from turnout.reconciling import Reconciler
+from turnout.redelivering import Redelivering
 
 PRUNE_EVERY = timedelta(minutes=10)
 RECOVER_EVERY = timedelta(minutes=1)
+AUDIT_EVERY = timedelta(minutes=1)
 LOST_TRIGGER_AFTER = timedelta(minutes=2)
 LOST_TASK_AFTER = timedelta(minutes=5)
 LOST_REPORT_AFTER = timedelta(minutes=10)
@@ -31,7 +34,8 @@ class Sweeper:
     """Safe to call from several processes at once, as often as one likes. Nobody else takes an attempt for lost.
 
     ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always. ``reconciler``: asks
-    the runtimes of launched jobs; None: there are none.
+    the runtimes of launched jobs; None: there are none. ``redelivering``: asks GitHub for what it could not deliver;
+    None: nobody said who we are to it. ``auditing``: keeps the ledger's figures; None: nobody wants them.
     """
 
     orchestrator: Orchestrator
@@ -40,19 +44,23 @@ class Sweeper:
     channels: Sequence[str] = ("slack", "email", "github")
     hearing: Hearing | None = None
     reconciler: Reconciler | None = None
+    redelivering: Redelivering | None = None
+    auditing: Auditing | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
     _pruned_at: datetime | None = field(default=None, init=False)
     _recovered_at: datetime | None = field(default=None, init=False)
+    _looked_at: datetime | None = field(default=None, init=False)
+    _audited_at: datetime | None = field(default=None, init=False)
 
     def sweep(self) -> dict[str, int]:
         """``done``: overdue runs looked at and records published; ``resent``: records sent again; ``pruned``: old rows
-        removed.
+        removed; ``redelivered``: deliveries that GitHub was asked for again.
 
         Raises: TransientError (the store or the broker is away; call again); PermanentError when a run can't be
         decided on, after everything else has been done.
         """
         now = self.clock.now()
-        counts = {"done": 0, "resent": 0, "pruned": 0}
+        counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0}
         broken: PermanentError | None = None
         try:
             heard = self.hearing is None or self.hearing.good()
@@ -74,9 +82,22 @@ class Sweeper:
         if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
             counts["pruned"] = self.store.prune(now)
             self._pruned_at = now
+        counts["redelivered"] = self._look_at_github(now)
+        if self.auditing is not None and (self._audited_at is None or now - self._audited_at >= AUDIT_EVERY):
+            self.auditing.keep()
+            self._audited_at = now
         if broken is not None:
             raise broken
         return counts
+
+    def _look_at_github(self, now: datetime) -> int:
+        """That it is away is no failure of ours: the ledger notes it."""
+        if self.redelivering is None:
+            return 0
+        if self._looked_at is not None and now - self._looked_at < self.redelivering.every:
+            return 0
+        self._looked_at = now
+        return self.redelivering.look()
 
     def _recover(self, now: datetime) -> int:
         sent = self.orchestrator.republish(self.store.unanswered(now - LOST_TRIGGER_AFTER))

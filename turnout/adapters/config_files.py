@@ -71,6 +71,16 @@ class ProjectFolder:
             raise InvalidConfig(broken)
         return serving[0][1] if serving else None
 
+    def all(self) -> Sequence[ProjectConfig]:
+        """Those of the files that can be read and are right, by their file's name. Raises: PermanentError."""
+        found: list[ProjectConfig] = []
+        for path in self._files():
+            try:
+                found.append(self._project(path))
+            except (InvalidConfig, OSError):
+                continue  # whoever needs that one is told by `find`
+        return found
+
     def _files(self) -> Sequence[Path]:
         try:
             found = sorted(path for path in self.folder.iterdir() if path.suffix in (".yml", ".yaml"))

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from turnout.adapters.github_auth import Auth
 from turnout.core.errors import NotFound, PermanentError, TransientError
@@ -78,6 +79,31 @@ class GitHubApi:
                 return
             answer, link = self._for(repository, "GET", following.group(1))
         raise TransientError(f"GitHub: {path} of {repository} did not end after {MAX_PAGES} pages")
+
+    def listed(self, repository: str, path: str, **params: str | int) -> tuple[Any, str]:
+        """One page of a list that goes on at a cursor; and the cursor, empty: this is the end.
+
+        ``repository`` empty: of the App itself, who must be one. Source: "Using pagination in the REST API"
+        """
+        asked = {**params, "per_page": PER_PAGE}
+        if repository:
+            answer, link = self._for(repository, "GET", path, params=asked)
+        else:
+            answer, link = self._send("GET", path, self._itself(), params=asked)
+        following = re.search(r'<([^>]+)>;\s*rel="next"', link)
+        query = parse_qs(urlsplit(following.group(1)).query) if following else {}
+        return answer, (query.get("cursor") or query.get("page") or [""])[0]
+
+    def post_as_app(self, path: str) -> None:
+        """Raises: NotFound, GitHubRefused, TransientError."""
+        self._send("POST", path, self._itself())
+
+    def _itself(self) -> str:
+        from turnout.adapters.github_auth import AppAuth
+
+        if not isinstance(self.auth, AppAuth):
+            raise PermanentError("GitHub: only an App has a list of its own", "set TURNOUT_GITHUB_APP_ID")
+        return self.auth.itself()
 
     def close(self) -> None:
         """End its connections; the next request makes new ones."""

@@ -82,7 +82,7 @@ class AppAuth:
                     if only
                     else None
                 )
-                made = call("POST", f"/app/installations/{installation}/access_tokens", self._pass(), body)
+                made = call("POST", f"/app/installations/{installation}/access_tokens", self.itself(), body)
                 known = str(made["token"]), datetime.fromisoformat(str(made["expires_at"]))
                 self._tokens[(installation, only)] = known
             return known[0]
@@ -96,7 +96,7 @@ class AppAuth:
 
     def _installed(self, repository: str, call: Call) -> int:
         try:
-            found = call("GET", f"/repos/{repository}/installation", self._pass(), None)
+            found = call("GET", f"/repos/{repository}/installation", self.itself(), None)
         except NotFound as error:
             raise PermanentError(
                 f"GitHub: the App {self.id} is not installed on {repository}", "install it there"
@@ -104,7 +104,7 @@ class AppAuth:
         self._installations[repository] = int(found["id"])
         return int(found["id"])
 
-    def _pass(self) -> str:
+    def itself(self) -> str:
         """What the App itself is known by. Raises: PermanentError for a key that is none."""
         import jwt
 

@@ -114,6 +114,15 @@ class Settings(Value):
         pattern=r"^https?://[^\s?#]+$",
         description="GitHub's API; of GitHub Enterprise https://HOST/api/v3",
     )
+    github_hook_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="address of the webhook as GitHub has it: of several of a repository, the one whose deliveries a "
+        "token asks for; empty: its only one",
+    )
+    github_redeliver_every: Seconds = Field(
+        60.0, description="how often GitHub is asked what it could not deliver, to have it again"
+    )
     smtp_url: SecretStr = Field(SecretStr(""), description="smtp://user:password@host:port; empty: no e-mail")
     mail_from: str = Field("turnout@localhost", description="sender of e-mail")
     orchestrator_timers: bool = Field(

@@ -137,7 +137,13 @@ class Wiring(Channels, Jobs):
             settle=timedelta(seconds=2 * self.settings.heartbeat),
         )
         return Sweeper(
-            self.orchestrator, self.store, self.clock, hearing=hearing, reconciler=self._reconciler()
+            self.orchestrator,
+            self.store,
+            self.clock,
+            hearing=hearing,
+            reconciler=self._reconciler(),
+            redelivering=self.redelivering,
+            auditing=self.auditing,
         )
 
     def _reconciler(self) -> Reconciler | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from turnout.wiring.foundations import Foundations
 if TYPE_CHECKING:
     from turnout.adapters.git_command import Credential
     from turnout.adapters.github_api import GitHubApi
+    from turnout.adapters.github_deliveries import GitHubDeliveries
     from turnout.asking import Asking
+    from turnout.auditing import Auditing
+    from turnout.redelivering import Redelivering
 
 
 class OnGitHub(Foundations):
@@ -45,6 +49,36 @@ class OnGitHub(Foundations):
         from turnout.adapters.github_people import GitHubPeople
 
         return Asking(self.store, GitHubPeople(self.github))
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        from turnout.adapters.store.books import SqlBooks
+        from turnout.adapters.store.missed import SqlMissed
+        from turnout.auditing import Auditing
+
+        database = self.store.database
+        return Auditing(SqlBooks(database), SqlMissed(database), self.clock, self._hooks)
+
+    @cached_property
+    def redelivering(self) -> Redelivering | None:
+        """None: nobody said who we are to GitHub."""
+        from turnout.adapters.store.missed import SqlMissed
+        from turnout.redelivering import Redelivering
+
+        every = timedelta(seconds=self.settings.github_redeliver_every)
+        hooks = self._hooks
+        return Redelivering(hooks, SqlMissed(self.store.database), self.clock, every) if hooks else None
+
+    @cached_property
+    def _hooks(self) -> GitHubDeliveries | None:
+        if self.github is None:
+            return None
+        from turnout.adapters.github_deliveries import GitHubDeliveries
+
+        def repositories() -> list[str]:
+            return [each.repository for each in self.projects.all() if not self._foreign(each.repository)]
+
+        return GitHubDeliveries(self.github, repositories, self.settings.github_hook_url)
 
     def _foreign(self, project: str) -> str:
         """Why a project is told nothing on our GitHub, where our credential must not be shown to another host."""
