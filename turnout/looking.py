@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.attestation import Attestation
+from turnout.core.causes import Cause, causes
 from turnout.core.dead_letters import DeadLetter
 from turnout.core.errors import NotFound, PermanentError
 from turnout.core.explain import explain
@@ -16,7 +17,7 @@ from turnout.core.ports.artifacts import Reading
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.replay import rebuild
 from turnout.core.result import Artifact
-from turnout.core.run import Attempt, Run
+from turnout.core.run import Attempt, Run, Task
 from turnout.redriving import dead_letters
 
 T = TypeVar("T")
@@ -48,6 +49,17 @@ class LogPart:
     @property
     def next(self) -> int:
         return self.start + len(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """An attempt and the bytes that its log has now. ``ended``: there will be no more."""
+
+    stage: str
+    task: str
+    attempt: int
+    size: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +108,16 @@ class Looking:
         rows = self.store.runs(wanted, limit=most + 1, before=cursor)
         return Page(tuple(rows[:most]), rows[most - 1].id if len(rows) > most else "")
 
-    def run(self, given: str) -> Run:
-        """By its id, the beginning of one, its number, or ``latest``.
+    def named(self, given: str) -> Sequence[RunRow]:
+        """Those that a person may mean: by id, the beginning of one, number (``12``, ``owner/name#12``), ``latest``."""
+        return self.store.find_runs(given)
 
-        Raises: NotFound; PermanentError when several runs begin so.
+    def run(self, given: str) -> Run:
+        """The one that `named` finds.
+
+        Raises: NotFound; PermanentError when there are several.
         """
-        found = self.store.find_runs(given)
+        found = self.named(given)
         if len(found) > 1:
             some = ", ".join(row.id[:12] for row in found[:4])
             raise PermanentError(f"several runs begin with {given!r}: {some}", "give more of the id")
@@ -123,6 +139,11 @@ class Looking:
         state = self._with_stage(run, stage)
         return explain([stored.event for stored in self.events(state.id)], stage)
 
+    def why(self, run: str, stage: str = "") -> tuple[Cause, ...]:
+        """Event by event: the rule that decided, what it saw, what would flip it. Raises: NotFound."""
+        state = self._with_stage(run, stage)
+        return causes([stored.event for stored in self.events(state.id)], stage)
+
     def attestations(self, run: str, stage: str = "") -> tuple[Attestation, ...]:
         """Raises: NotFound."""
         state = self._with_stage(run, stage)
@@ -135,11 +156,23 @@ class Looking:
         return tuple(each for each in self.store.attestations(state.id) if each.attempt in wanted)
 
     # what attempts leave behind
+    def logs(self, run: str, stage: str = "") -> tuple[AttemptLog, ...]:
+        """Of the attempts that have begun, in the plan's order. Raises: NotFound."""
+        state = self._with_stage(run, stage)
+        return tuple(
+            AttemptLog(
+                each.name, task.id, attempt.number, self._log_size(state, task, attempt), _over(attempt)
+            )
+            for each, task in state.tasks()
+            if stage in ("", each.name)
+            for attempt in task.attempts
+        )
+
     def log(self, run: str, task: str, number: int, *, start: int = 0, most: int = LOG_PART) -> LogPart:
         """At most ``most`` bytes of an attempt's log. Raises: NotFound where the run has no such attempt."""
         state = self.run(run)
         attempt = self._attempt(state, task, number)
-        ended = attempt.finished_at is not None  # asked first: what was written before its end is read
+        ended = _over(attempt)  # asked first: what was written before its end is read
         key = attempt_key(state.id, task, number)
         size = self.artifacts.size(key)
         content = self.artifacts.part(key, start, most) if start < size else b""
@@ -190,8 +223,15 @@ class Looking:
             raise NotFound(f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}")
         return run
 
+    def _log_size(self, run: Run, task: Task, attempt: Attempt) -> int:
+        return self.artifacts.size(attempt_key(run.id, task.id, attempt.number))
+
     def _attempt(self, run: Run, task: str, number: int) -> Attempt:
         for _, each in run.tasks():
             if each.id == task and 1 <= number <= len(each.attempts):
                 return each.attempts[number - 1]
         raise NotFound(f"run {run.id[:12]} has no attempt {number} of {task!r}", "`turnout show` lists them")
+
+
+def _over(attempt: Attempt) -> bool:
+    return attempt.finished_at is not None

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from fastapi import FastAPI
 
 from turnout.console import problems
+from turnout.console.api.described import describe
 from turnout.wiring import Wiring
 
 TITLE = "Turnout"
@@ -31,6 +32,7 @@ def create_app(wiring: Wiring) -> FastAPI:
         redoc_url=None,
     )
     app.state.wiring = wiring
+    setattr(app, "openapi", lambda: describe(app))  # noqa: B010  # FastAPI's own way to say it differently
     problems.install(app)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     for name in ROUTERS:

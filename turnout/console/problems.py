@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,12 +13,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnout.adapters.settings import InvalidSettings
 from turnout.core.errors import InvalidConfig, NotFound, TransientError, TurnoutError
-from turnout.core.quoting import quoted
 from turnout.logging import get_logger
 
 log = get_logger()
@@ -80,7 +80,8 @@ def response(
         errors=list(errors),
     )
     told = dict(headers or {}) | {"Cache-Control": "no-store"}
-    return JSONResponse(problem.model_dump(), status, headers=told, media_type=MEDIA_TYPE)
+    said = json.dumps(problem.model_dump())  # ASCII: what others have sent may be no Unicode
+    return Response(said, status, headers=told, media_type=MEDIA_TYPE)
 
 
 def status_of(error: TurnoutError) -> int:
@@ -134,7 +135,7 @@ def _place(file: str, line: int, column: int, path: str) -> str:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        Wrong(where=".".join(str(quoted(part)) for part in each["loc"]), what=each["msg"])
+        Wrong(where=".".join(str(part)[:100] for part in each["loc"]), what=each["msg"])
         for each in error.errors()
     ]
     return response(request, 422, "the request is not as described", errors=errors)
