@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -19,6 +20,7 @@ class Change(Value):
     whose pipeline file counts (the base's for a fork), empty: ``sha``. ``dirty``: the commit is a
     snapshot of a working tree with uncommitted changes. ``sha`` is empty where only the ref is known yet: the planner
     finds its commit. ``action`` and ``inputs``: of a dispatch, its type, and what came with it, as text.
+    ``committed_at``: when the commit was made, None: not known.
     """
 
     kind: ChangeKind
@@ -41,6 +43,7 @@ class Change(Value):
     dirty: bool = False
     action: str = ""
     inputs: dict[str, str] = Field(default_factory=dict)
+    committed_at: datetime | None = None
 
 
 class NoChange(Nothing):
@@ -58,11 +61,11 @@ class Ask(Value):
 
     ``run``: its id; empty: the newest of pull request ``number``, or of commit ``sha``. ``stage``: empty: the whole, or
     for an approval the stages that wait. ``permitted``: whoever hosts the repository has seen to it that ``by`` may
-    write to it; otherwise it has to be asked.
+    write to it; otherwise it has to be asked. ``close``: the pull request is over, so nobody waits for its runs.
     """
 
     repository: str
-    verb: Literal["run", "rerun", "rerun failed", "cancel", "approve", "reject"]
+    verb: Literal["run", "rerun", "rerun failed", "cancel", "approve", "reject", "close"]
     by: str
     run: str = ""
     sha: str = ""

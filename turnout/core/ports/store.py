@@ -28,8 +28,8 @@ class OutboxRow:
 class Delivery:
     """One webhook request. ``status``: ``received``, ``published``, ``run``, ``ignored`` or ``failed``.
 
-    ``reason`` says why nothing ran, ``why`` by which rule; None: a run came of it, or that is not known. ``message``: id
-    of the envelope it became. ``sha``: the commit that it is about, empty: it names none.
+    ``reason`` says why nothing ran, ``why`` by which rule; None: a run came of it, or that is not known. ``message``:
+    id of the envelope it became. ``sha``: the commit that it is about, empty: it names none.
     """
 
     id: str
