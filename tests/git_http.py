@@ -1,20 +1,53 @@
-"""Repositories over HTTP, as a git server gives them: git's own http-backend behind a small server."""
+"""Repositories over HTTP, as a git server gives them: git's own http-backend behind a small server, and Git LFS."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+MEDIA = "application/vnd.git-lfs+json"
+
+
+@dataclass
+class Served:
+    """What a server has and heard. ``folder``: the repositories. ``guarded``: a repository's name → the
+    ``Authorization`` that it wants. ``objects``: those in Git LFS, of all repositories. ``old``: nothing newer than
+    protocol 0 is spoken. ``moved``: a repository's name → where it is said to be.
+
+    ``seen``: (method, path, ``Authorization``) of each request. ``while_asked`` is called within each.
+    """
+
+    folder: Path
+    guarded: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
+    old: bool = False
+    while_asked: Callable[[], None] = lambda: None
+    seen: list[tuple[str, str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def credentials(self, beginning: str) -> set[str]:
+        """What was given to log in with, where the path begins so; "" stands for nothing."""
+        return {given for _, path, given in self.seen if path.startswith(beginning)}
 
 
 @contextmanager
 def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """``http://address:port``: below it, the repositories in ``folder``."""
+    with hosting(Served(folder), address) as url:
+        yield url
 
+
+@contextmanager
+def hosting(served: Served, address: str = "127.0.0.1") -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._answer(b"")
@@ -24,9 +57,39 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
 
         def _answer(self, body: bytes) -> None:
             path, _, query = self.path.partition("?")
+            given = self.headers.get("Authorization", "")
+            served.seen.append((self.command, path, given))
+            served.while_asked()
+            repository = path.partition(".git")[0].strip("/")
+            if repository in served.moved:
+                self._say(301, b"", Location=served.moved[repository] + self.path)
+            elif given != served.guarded.get(repository, given):
+                self._say(401, b"", **{"WWW-Authenticate": 'Basic realm="git"'})
+            elif path.endswith("/info/lfs/objects/batch"):
+                self._say(200, json.dumps(self._batch(json.loads(body))).encode(), **{"Content-Type": MEDIA})
+            elif "/lfs-objects/" in path:
+                self._say(200, served.objects[path.rpartition("/")[2]])
+            else:
+                self._git(path, query, body)
+
+        def _batch(self, asked: dict[str, Any]) -> dict[str, Any]:
+            def answer(oid: str, size: int) -> dict[str, Any]:
+                if oid not in served.objects:
+                    return {"oid": oid, "size": size, "error": {"code": 404, "message": "no such object"}}
+                href = f"{served.url}/lfs-objects/{oid}"
+                return {
+                    "oid": oid,
+                    "size": size,
+                    "authenticated": True,
+                    "actions": {"download": {"href": href}},
+                }
+
+            return {"transfer": "basic", "objects": [answer(**each) for each in asked["objects"]]}
+
+        def _git(self, path: str, query: str, body: bytes) -> None:
             environ = {
                 "PATH": os.environ["PATH"],
-                "GIT_PROJECT_ROOT": str(folder),
+                "GIT_PROJECT_ROOT": str(served.folder),
                 "GIT_HTTP_EXPORT_ALL": "1",
                 "GIT_CONFIG_COUNT": "1",
                 "GIT_CONFIG_KEY_0": "safe.directory",
@@ -36,7 +99,7 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "GIT_PROTOCOL": "" if served.old else self.headers.get("Git-Protocol", ""),
                 "CONTENT_LENGTH": str(len(body)),
                 "REMOTE_ADDR": self.client_address[0],
             }
@@ -44,12 +107,13 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
                 ["git", "http-backend"], input=body, env=environ, capture_output=True, check=False
             )
             head, _, content = done.stdout.partition(b"\r\n\r\n")
-            headers = [line.partition(": ")[::2] for line in head.decode().split("\r\n") if line]
-            status = next((value for name, value in headers if name == "Status"), "200")
-            self.send_response(int(status.split()[0]))
-            for name, value in headers:
-                if name != "Status":
-                    self.send_header(name, value)
+            headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
+            self._say(int(headers.pop("Status", "200").split()[0]), content, **headers)
+
+        def _say(self, status: int, content: bytes, **headers: str) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -57,10 +121,11 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer((address, 0), Handler)
+    served.url = f"http://{address}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://{address}:{server.server_address[1]}"
+        yield served.url
     finally:
         server.shutdown()
         thread.join()

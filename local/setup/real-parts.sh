@@ -44,6 +44,7 @@ has_node() { has node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 
 
 missing=()
 has git || missing+=(git)
+has git-lfs || missing+=(git-lfs)
 has bwrap || missing+=(bubblewrap)
 has slirp4netns || missing+=(slirp4netns)
 has_postgresql || missing+=(postgresql)

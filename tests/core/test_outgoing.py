@@ -11,7 +11,7 @@ from turnout.core.change import Change
 from turnout.core.ids import message_id
 from turnout.core.model import ChangeKind, Outcome, Runtime
 from turnout.core.outgoing import Outgoing, outgoing, task_request
-from turnout.core.plan import Approval, Resources, Retries
+from turnout.core.plan import Approval, CheckoutOptions, Resources, Retries
 from turnout.core.result import FailedCase
 from turnout.core.result import Tests as Counts
 from turnout.core.topics import AGENT_REPORT
@@ -71,7 +71,8 @@ def test_a_task_says_what_its_stage_was_planned_with() -> None:
         resources=Resources(cpu=2, memory=1024),
         network=True,
     )
-    first, second = tasks(told(Story.of(a_plan(planned))))
+    asked = CheckoutOptions(submodules="direct", lfs=True)
+    first, second = tasks(told(Story.of(a_plan(planned, checkout=asked))))
     assert [first.task, second.task] == ["unit[3.11]", "unit[3.12]"]
     assert second.cell == {"cell": "3.12"}
     assert (
@@ -94,6 +95,7 @@ def test_a_task_says_what_its_stage_was_planned_with() -> None:
         "ref": CHANGE.ref,
         "branch": "main",
         "tag": "",
+        "options": {"submodules": "direct", "lfs": True, "history": False, "elsewhere": True},
     }
 
 

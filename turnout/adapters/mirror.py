@@ -187,7 +187,8 @@ class Mirror:
         # One pack a fetch: it is there whole or not at all, while loose objects come one by one.
         options = ("-c", "fetch.unpackLimit=1", "fetch", "--quiet", "--force", "--update-shallow")
         unwanted = ("--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules", "--no-tags")
-        depth, tags = (["--depth=1"], []) if shallow else ([], ["+refs/tags/*:refs/tags/*"])
+        whole = ["--unshallow"] if (self.path / "shallow").exists() else []
+        depth, tags = (["--depth=1"], []) if shallow else (whole, ["+refs/tags/*:refs/tags/*"])
         self.git.run(
             [*self.options, *options, *unwanted, *depth, "--", self.remote.url, *specs, *tags],
             at=self.path,
