@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from turnout.core.dead_letters import DeadLetter, open_letters, redriven_mark
+from turnout.core.dead_letters import DeadLetter, discarded_mark, open_letters, redriven_mark
 from turnout.core.envelope import Received
 from turnout.core.errors import TransientError
 from turnout.core.ports import Bus
@@ -48,3 +48,23 @@ def redrive(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> i
     finally:
         producer.close()
     return len(whole)
+
+
+def discard(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> int:
+    """Count these as done with; how many. They stay in their topic as all do, until its retention ends."""
+    producer = bus.producer()
+    try:
+        producer.publish([redriven_mark(each) for each in letters], timeout)
+    finally:
+        producer.close()
+    return len(letters)
+
+
+def discard(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> int:
+    """Give these up for good; how many."""
+    producer = bus.producer()
+    try:
+        producer.publish([discarded_mark(each) for each in letters], timeout)
+    finally:
+        producer.close()
+    return len(letters)

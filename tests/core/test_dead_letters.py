@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from turnout.core.dead_letters import dead_letter, open_dead_letter, open_letters, redriven_mark
+from turnout.core.dead_letters import (
+    dead_letter,
+    discarded_mark,
+    open_dead_letter,
+    open_letters,
+    redriven_mark,
+)
 from turnout.core.envelope import Received, Record
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.topics import DEAD_LETTERS
@@ -80,6 +86,14 @@ def test_a_letter_is_open_until_a_mark_follows() -> None:
     first, second = open_letters([one, two])
     assert (first.offset, second.offset) == (1, 2)
     mark = lying(redriven_mark(first), 2)
+    assert open_letters([one, two, mark]) == (second,)
+
+
+def test_a_letter_that_somebody_has_given_up_is_open_no_more() -> None:
+    one, two = lying(buried(offset=1), 0), lying(buried(offset=2), 1)
+    first, second = open_letters([one, two])
+    assert (first.offset, second.offset) == (1, 2)
+    mark = lying(discarded_mark(first), 2)
     assert open_letters([one, two, mark]) == (second,)
 
 

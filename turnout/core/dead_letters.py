@@ -1,7 +1,7 @@
 """Dead letters: records that were given up, with what happened to them in headers, kept as they were otherwise.
 
-A dead letter is never taken out of its topic; once its record has gone back to where it came from, a
-mark with its place says so.
+A dead letter is never taken out of its topic; once its record has gone back to where it came from, or somebody has
+decided that it never will, a mark with its place says so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from turnout.core.topics import DEAD_LETTERS
 
 PREFIX = "dlq_"
 REDRIVEN = PREFIX + "redriven"
+DISCARDED = PREFIX + "discarded"
 MAX_REASON = 1000
 """Characters; a function may answer with a page of HTML."""
 
@@ -92,12 +93,18 @@ def redriven_mark(letter: DeadLetter) -> Record:
     return Record(DEAD_LETTERS, letter.record.key, b"", ((REDRIVEN, letter.id.encode()),))
 
 
+def discarded_mark(letter: DeadLetter) -> Record:
+    """Says that the letter's record is given up for good."""
+    return Record(DEAD_LETTERS, letter.record.key, b"", ((DISCARDED, letter.id.encode()),))
+
+
 def open_letters(records: Iterable[Received]) -> tuple[DeadLetter, ...]:
     """The dead letters in ``records`` that no mark follows, oldest first; what is neither is left out."""
     letters: dict[str, DeadLetter] = {}
     marked = set()
     for received in records:
-        mark = dict(received.record.headers).get(REDRIVEN)
+        headers = dict(received.record.headers)
+        mark = headers.get(REDRIVEN, headers.get(DISCARDED))
         if mark is not None:
             marked.add(mark.decode(errors="replace"))
             continue
