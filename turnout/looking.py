@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Generic, TypeVar
 
 from turnout.core.artifact_keys import attempt_key
@@ -12,12 +13,14 @@ from turnout.core.causes import Cause, causes
 from turnout.core.dead_letters import DeadLetter
 from turnout.core.errors import NotFound, PermanentError
 from turnout.core.explain import explain
+from turnout.core.figures import ProjectFigures
 from turnout.core.ports import AttemptRow, Bus, Clock, Delivery, RunFilter, RunRow, Store, StoredEvent
 from turnout.core.ports.artifacts import Reading
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.replay import rebuild
 from turnout.core.result import Artifact
 from turnout.core.run import Attempt, Run, Task
+from turnout.figuring import Figuring
 from turnout.redriving import dead_letters
 
 T = TypeVar("T")
@@ -63,6 +66,15 @@ class AttemptLog:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """``runs``: how many there have been; ``last``: the newest."""
+
+    name: str
+    runs: int
+    last: RunRow | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFile:
     """A file that an attempt left behind."""
 
@@ -100,6 +112,7 @@ class Looking:
     bus: Callable[[], Bus]
     groups: Mapping[str, Sequence[str]]
     clock: Clock
+    figuring: Figuring
 
     # runs
     def runs(self, wanted: RunFilter = ANY_RUN, *, cursor: str = "", limit: int = 50) -> Page[RunRow]:
@@ -199,6 +212,18 @@ class Looking:
         """Raises: NotFound."""
         return self.artifacts.part(key, start, most)
 
+    # projects
+    def projects(self) -> tuple[ProjectRow, ...]:
+        """By name."""
+        return tuple(
+            ProjectRow(name, number, next(iter(self.store.runs(RunFilter(project=name), limit=1)), None))
+            for name, number in self.figuring.figures.projects().items()
+        )
+
+    def project(self, name: str, since: date | None = None) -> ProjectFigures:
+        """``since``: the first day (UTC), by default 30 days with today. Of a project without runs, all is empty."""
+        return self.figuring.project(name, since)
+
     # the system
     def deliveries(self, *, repository: str = "", limit: int = 50) -> Page[Delivery]:
         """Newest first."""
@@ -214,6 +239,10 @@ class Looking:
         )
         leases = tuple(self.store.open_attempts(limit=MOST_LEASES))
         return Broker(lags, leases, dead_letters(bus))
+
+    def letters(self) -> tuple[DeadLetter, ...]:
+        """Dead letters that are open, oldest first. Raises: TransientError."""
+        return dead_letters(self.bus())
 
     # ----------------------------------------------------------------------------------------
 

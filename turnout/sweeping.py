@@ -10,6 +10,7 @@ from turnout.auditing import Auditing
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, RunFilter, Store
+from turnout.figuring import Figuring
 from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
 from turnout.reconciling import Reconciler
@@ -35,7 +36,8 @@ class Sweeper:
 
     ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always. ``reconciler``: asks
     the runtimes of launched jobs; None: there are none. ``redelivering``: asks GitHub for what it could not deliver;
-    None: nobody said who we are to it. ``auditing``: keeps the ledger's figures; None: nobody wants them.
+    None: nobody said who we are to it. ``auditing``: keeps the ledger's figures; ``figuring``: counts runs that have
+    ended; None: nobody wants them.
     """
 
     orchestrator: Orchestrator
@@ -46,6 +48,7 @@ class Sweeper:
     reconciler: Reconciler | None = None
     redelivering: Redelivering | None = None
     auditing: Auditing | None = None
+    figuring: Figuring | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
     _pruned_at: datetime | None = field(default=None, init=False)
     _recovered_at: datetime | None = field(default=None, init=False)
@@ -54,13 +57,13 @@ class Sweeper:
 
     def sweep(self) -> dict[str, int]:
         """``done``: overdue runs looked at and records published; ``resent``: records sent again; ``pruned``: old rows
-        removed; ``redelivered``: deliveries that GitHub was asked for again.
+        removed; ``redelivered``: deliveries that GitHub was asked for again; ``counted``: runs that have ended since.
 
         Raises: TransientError (the store or the broker is away; call again); PermanentError when a run can't be
         decided on, after everything else has been done.
         """
         now = self.clock.now()
-        counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0}
+        counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "counted": 0}
         broken: PermanentError | None = None
         try:
             heard = self.hearing is None or self.hearing.good()
@@ -86,6 +89,8 @@ class Sweeper:
         if self.auditing is not None and (self._audited_at is None or now - self._audited_at >= AUDIT_EVERY):
             self.auditing.keep()
             self._audited_at = now
+        if self.figuring is not None:
+            counts["counted"] = self.figuring.catch_up()
         if broken is not None:
             raise broken
         return counts

@@ -125,6 +125,13 @@ class FiguresContract:
         }
         assert totals["acme/shop"].flaky == {}
 
+    def test_every_project_is_known_by_its_first_run(self, store: Store, figures: Figures) -> None:
+        assert figures.projects() == {}
+        for name, project in (("a", "acme/site"), ("b", "acme/shop"), ("c", "acme/site")):
+            Story(store, name, project=project).begin()
+        assert figures.projects() == {"acme/shop": 1, "acme/site": 2}
+        assert figures.totals() == {}
+
     def test_deploys_are_told_newest_first(self, store: Store, figures: Figures) -> None:
         facts = [deployed(self.end(store, name).id, end) for name, end in (("a", 50), ("b", 70), ("c", 60))]
         figures.count(facts, at(0))

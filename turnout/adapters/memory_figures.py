@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -47,6 +48,9 @@ class MemoryFigures:
                 (day, tally) for (name, day), tally in self._days.items() if name == project and day >= since
             )
             return dict(sorted(mine, key=lambda each: each[0]))
+
+    def projects(self) -> Mapping[str, int]:
+        return dict(sorted(Counter(storable(run.project) for run in self._store.states()).items()))
 
     def totals(self) -> Mapping[str, Tally]:
         with self._lock:

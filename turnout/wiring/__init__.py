@@ -144,6 +144,7 @@ class Wiring(Channels, Jobs):
             reconciler=self._reconciler(),
             redelivering=self.redelivering,
             auditing=self.auditing,
+            figuring=self.figuring,
         )
 
     def _reconciler(self) -> Reconciler | None:
@@ -178,7 +179,7 @@ class Wiring(Channels, Jobs):
         groups = {"functions": (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT, *launched)}
         if not launched:
             groups |= {f"agents.{kind}": topics for kind, topics in tasks.items()}
-        return Looking(self.store, self.artifacts, lambda: self.bus, groups, self.clock)
+        return Looking(self.store, self.artifacts, lambda: self.bus, groups, self.clock, self.figuring)
 
     @cached_property
     def sandbox(self) -> Sandbox:

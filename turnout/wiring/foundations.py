@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
     from turnout.adapters.git_snapshot import Snapshot
     from turnout.adapters.mirror import Mirrors
+    from turnout.adapters.store.figures import SqlFigures
     from turnout.adapters.store.sql_store import SqlStore
     from turnout.core.ports import Bus, Producer
+    from turnout.figuring import Figuring
 
 
 class Foundations:
@@ -38,6 +40,18 @@ class Foundations:
             )
         except PermanentError as error:
             raise InvalidSettings(f"TURNOUT_DATABASE_URL: {error.message}", error.hint) from error
+
+    @cached_property
+    def figures(self) -> SqlFigures:
+        from turnout.adapters.store.figures import SqlFigures
+
+        return SqlFigures(self.store.database)
+
+    @cached_property
+    def figuring(self) -> Figuring:
+        from turnout.figuring import Figuring
+
+        return Figuring(self.figures, self.clock)
 
     @cached_property
     def bus(self) -> Bus:

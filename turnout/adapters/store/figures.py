@@ -33,7 +33,8 @@ _DEPLOYED = Statement(
     " VALUES (:project, :at, :run, :stage, :environment, :began_at, :good, :restored_at) ON CONFLICT DO NOTHING"
 )
 _DAYS = Statement("SELECT day, body FROM tallies WHERE project = :project AND day >= :since ORDER BY day")
-_PROJECTS = Statement(
+_PROJECTS = Statement("SELECT name, runs FROM projects ORDER BY name")
+_TOTALS = Statement(
     "SELECT projects.name, tallies.body FROM projects"
     " JOIN tallies ON tallies.project = projects.name AND tallies.day = '' ORDER BY projects.name"
 )
@@ -88,9 +89,13 @@ class SqlFigures:
             rows = link.send(_DAYS, asked).rows
         return {date.fromisoformat(day): Tally.model_validate_json(body) for day, body in rows}
 
+    def projects(self) -> Mapping[str, int]:
+        with self._database.look() as link:
+            return {name: int(runs) for name, runs in link.send(_PROJECTS, {}).rows}
+
     def totals(self) -> Mapping[str, Tally]:
         with self._database.look() as link:
-            rows = link.send(_PROJECTS, {}).rows
+            rows = link.send(_TOTALS, {}).rows
         return {project: Tally.model_validate_json(body) for project, body in rows}
 
     def deploys(self, project: str, since: datetime, limit: int = 1000) -> Sequence[Deploy]:

@@ -60,6 +60,10 @@ class Figures(Protocol):
         """The days on which runs of the project have ended, from this one on, in order."""
         ...
 
+    def projects(self) -> Mapping[str, int]:
+        """Every project that has had a run, by name, and how many it has had."""
+        ...
+
     def totals(self) -> Mapping[str, Tally]:
         """What every project comes to, since ever; without what `Tally.lasting` leaves out."""
         ...
