@@ -51,16 +51,6 @@ def redrive(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> i
 
 
 def discard(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> int:
-    """Count these as done with; how many. They stay in their topic as all do, until its retention ends."""
-    producer = bus.producer()
-    try:
-        producer.publish([redriven_mark(each) for each in letters], timeout)
-    finally:
-        producer.close()
-    return len(letters)
-
-
-def discard(bus: Bus, letters: Sequence[DeadLetter], timeout: float = 30.0) -> int:
     """Give these up for good; how many."""
     producer = bus.producer()
     try:

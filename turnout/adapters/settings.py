@@ -306,6 +306,17 @@ class Settings(Value):
         return tuple(Runtime(each.strip()) for each in self.launcher_runtimes.split(",") if each.strip())
 
     @property
+    def admins(self) -> frozenset[str]:
+        """Logins, in small letters."""
+        return frozenset(_each(self.console_admins.lower().replace("@", "")))
+
+    @property
+    def slack_accounts(self) -> dict[str, str]:
+        """Slack's member ids, and the logins of the people they belong to."""
+        pairs = (each.partition("=@") for each in _each(self.slack_people))
+        return {account: login for account, _, login in pairs}
+
+    @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'turnout.db'}"
 
@@ -356,6 +367,10 @@ class Settings(Value):
             return ed25519_pem(hmac.new(self.key(), b"attestations", hashlib.sha256).digest())
         made = _kept_key(self.home / "attestation.key", lambda: ed25519_pem(secrets.token_bytes(32)).encode())
         return made.decode()
+
+
+def _each(given: str) -> list[str]:
+    return [each.strip() for each in given.split(",") if each.strip()]
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from turnout.console import problems
 from turnout.console.api.described import describe
+from turnout.console.identity import guard
 from turnout.wiring import Wiring
 
 TITLE = "Turnout"
@@ -19,7 +20,7 @@ Times are in UTC (RFC 3339), durations in seconds. Every error is a problem docu
 `application/problem+json`) with `detail`: what went wrong, `next`: what to do about it, and `errors`: all that is
 wrong with what was sent. Lists have a `next` cursor; empty: there is no more.
 """
-ROUTERS = ("turnout.console.api", "turnout.console.identity", "turnout.console.pages")
+ROUTERS = ("turnout.console.api", "turnout.console.identity.routes", "turnout.console.pages")
 
 
 def create_app(wiring: Wiring) -> FastAPI:
@@ -34,6 +35,7 @@ def create_app(wiring: Wiring) -> FastAPI:
     app.state.wiring = wiring
     setattr(app, "openapi", lambda: describe(app))  # noqa: B010  # FastAPI's own way to say it differently
     problems.install(app)
+    guard.install(app)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     for name in ROUTERS:
         if find_spec(name) is not None and hasattr(found := import_module(name), "router"):

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from turnout.acting import NotAllowed, NotNow
 from turnout.adapters.settings import InvalidSettings
 from turnout.core.errors import InvalidConfig, NotFound, TransientError, TurnoutError
 from turnout.logging import get_logger
@@ -47,10 +48,6 @@ class Problem(BaseModel):
     next: str = Field(default="", description="What to do next.")
     instance: str = Field(default="", description="The path that was asked for.")
     errors: list[Wrong] = Field(default_factory=list, description="Everything that is wrong, at once.")
-
-
-class NotPossible(TurnoutError):
-    """What is asked for does not fit the state that the thing is in now."""
 
 
 _NEXT = {
@@ -90,7 +87,9 @@ def status_of(error: TurnoutError) -> int:
             return 503
         case NotFound():
             return 404
-        case NotPossible():
+        case NotAllowed():
+            return 403
+        case NotNow():
             return 409
         case _:
             return 422

@@ -80,15 +80,22 @@ class Viewer:
 
     def lacks(self, role: Role, project: str = EVERYWHERE) -> str:
         """Why they may not do what needs ``role`` in ``project``; empty: they may."""
-        if self.scopes is not None and scope_of(role) not in self.scopes:
-            return f"the token of {self.name} has no scope `{scope_of(role)}`"
+        return self.token_lacks(scope_of(role), project) or self.role_lacks(role, project)
+
+    def token_lacks(self, scope: Scope, project: str = EVERYWHERE) -> str:
+        """Why the token that they show is not enough; empty: it is, or they are here themselves."""
+        if self.scopes is not None and scope not in self.scopes:
+            return f"the token of {self.name} has no scope `{scope}`"
         if self.projects and project not in self.projects:
             where = "the whole server" if project == EVERYWHERE else project
             return f"the token of {self.name} is not for {where}"
-        if self.role(project) < role:
-            where = "on this server" if project == EVERYWHERE else f"of {project}"
-            return f"{self.name} is no {role.word} {where}"
         return ""
+
+    def role_lacks(self, role: Role, project: str = EVERYWHERE) -> str:
+        if self.role(project) >= role:
+            return ""
+        where = "on this server" if project == EVERYWHERE else f"of {project}"
+        return f"{self.name} is no {role.word} {where}"
 
     def role(self, project: str = EVERYWHERE) -> int:
         """The highest that they have there, 0: none. A token's limits are apart from it (`lacks`)."""
@@ -131,12 +138,8 @@ def named_role(said: Said, person: str, teams: Collection[str]) -> Role | None:
     return max(given, default=None)
 
 
-def role_to_decide(allowed: Collection[str], *, stated: bool) -> Role:
-    """What a person needs to approve a stage whose approval names ``allowed`` (they must be among them, too).
-
-    Whom the approval names has been chosen for it; where it names nobody, approvers are meant, or, where the project
-    file says nothing of access (not ``stated``), operators, who may approve it on GitHub as well.
-    """
-    if allowed:
-        return Role.VIEWER
+def role_to_decide(*, stated: bool) -> Role:
+    """What a person needs to decide on a stage whose approval names nobody: approvers are meant, or, where the project
+    file says nothing of access (not ``stated``), operators, who may approve it on GitHub as well. Where an approval
+    names people, those people need no role."""
     return Role.APPROVER if stated else Role.OPERATOR

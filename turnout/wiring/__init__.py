@@ -15,26 +15,32 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from turnout.adapters.settings import Settings, read_settings
+from turnout.adapters.tracing import tracing
 from turnout.core.envelope import Envelope
 from turnout.logging import configure_logging
 from turnout.wiring.channels import Channels
 from turnout.wiring.jobs import Jobs
+from turnout.wiring.people import OfPeople
 
 if TYPE_CHECKING:
     from agents.sdk.resident import Parts, ResidentAgents
+    from turnout.acting import Acting
     from turnout.attesting import Attesting
     from turnout.commanding import Commands
+    from turnout.core.events import Event
+    from turnout.core.run import Run
     from turnout.gateway import Gateway
     from turnout.looking import Looking
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
     from turnout.reconciling import Reconciler
     from turnout.runtimes.sandbox import Sandbox
+    from turnout.starting import Starting
     from turnout.sweeping import Sweeper
     from turnout.webhook import Webhook
 
 
-class Wiring(Channels, Jobs):
+class Wiring(Channels, Jobs, OfPeople):
     """The parts of one process. Raises: PermanentError, from any of them, when a setting is wrong."""
 
     @cached_property
@@ -44,7 +50,15 @@ class Wiring(Channels, Jobs):
 
         given = self.settings.webhook_secret.get_secret_value()
         secrets = tuple(each.strip().encode() for each in given.split(",") if each.strip())
-        return Webhook(self.store, self._outbox_producer, self.clock, secrets, read_payload, self._asking())
+        return Webhook(
+            self.store,
+            self._outbox_producer,
+            self.clock,
+            secrets,
+            read_payload,
+            self._asking(),
+            unserved=self._unserved,
+        )
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
@@ -65,6 +79,7 @@ class Wiring(Channels, Jobs):
             timing=self.settings.timing,
             attesting=self.attesting,
             on_due=timers.set if timers else _nobody,
+            on_decided=_traced,
         )
 
     @cached_property
@@ -169,6 +184,16 @@ class Wiring(Channels, Jobs):
         return Commands(self.store, self._outbox_producer, self.clock)
 
     @cached_property
+    def starting(self) -> Starting:
+        from turnout.starting import Starting
+
+        def tip(project: str, clone_url: str, branch: str) -> str:
+            credential = self.checkout_credential(project, clone_url)
+            return self.mirrors.of(clone_url, credential).fetch_branch(branch)
+
+        return Starting(self.store, self.projects, tip)
+
+    @cached_property
     def looking(self) -> Looking:
         from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
         from turnout.looking import Looking
@@ -180,6 +205,19 @@ class Wiring(Channels, Jobs):
         if not launched:
             groups |= {f"agents.{kind}": topics for kind, topics in tasks.items()}
         return Looking(self.store, self.artifacts, lambda: self.bus, groups, self.clock, self.figuring)
+
+    @cached_property
+    def acting(self) -> Acting:
+        from turnout.acting import Acting
+        from turnout.commanding import Commands
+        from turnout.redriving import discard, redrive
+
+        return Acting(
+            self.identity,
+            Commands(self.store, self._outbox_producer, self.clock, "/turnout/console"),
+            partial(redrive, self.bus),
+            partial(discard, self.bus),
+        )
 
     @cached_property
     def sandbox(self) -> Sandbox:
@@ -240,6 +278,13 @@ class Reporter:
 
 def _nobody(_run: str, _at: datetime) -> None:
     """No timer in this process: the sweeper looks after due times."""
+
+
+def _traced(run: Run, events: Sequence[Event]) -> None:
+    if (found := tracing()) is not None:
+        from turnout.core.spans import spans
+
+        found.record(spans(run, events))
 
 
 _made: tuple[int, Wiring] | None = None
