@@ -83,6 +83,14 @@ def up(
     work(host=host, port=port, separate=separate, kafka=kafka, quiet=quiet)
 
 
+@app.command("console-link")
+def console_link(json: Json = False) -> None:
+    """Print a link that signs you in to the console of this home, once, within the hour."""
+    from turnout.cli.stack import console_link as work
+
+    raise typer.Exit(work(as_json=json))
+
+
 @agent.command("serve")
 def agent_serve(
     kinds: Annotated[list[str], typer.Argument(help="Agent kinds, such as lint test script.")],
@@ -190,6 +198,23 @@ def deliveries(
     from turnout.cli.read import deliveries as work
 
     work(limit, repository, as_json=json)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        str,
+        typer.Option(help="From when on: 90m, 12h, 3d, or a time; else three days, as long as GitHub knows."),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Equate what GitHub sent with our deliveries, runs, attempts and reports; name what nobody can account for.
+
+    Exit status: 0 everything is accounted for, 1 something is not.
+    """
+    from turnout.cli.audit import audit as work
+
+    raise typer.Exit(work(since, as_json=json))
 
 
 @app.command("dead-letters")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from turnout.cli.shown import console
+from turnout.cli.shown import console, print_json
 from turnout.core.errors import PermanentError
-from turnout.stack.layout import Running
+from turnout.stack.layout import Running, read_running
 
 
 def up(*, host: str, port: int, separate: bool, kafka: str, quiet: bool) -> None:
@@ -29,10 +29,36 @@ def _say(running: Running, late: Sequence[str]) -> None:
     console.print(f"  store     {running.store}")
     from turnout.wiring import wiring
 
+    console.print(f"  sign in   {sign_in_link(running.urls['console'])}", soft_wrap=True)
     console.print(f"  agents    {', '.join(wiring().settings.kinds)}")
     console.print(f"  sandbox   {wiring().sandbox_description()}")
     if late:
         console.print(f"  [yellow]not ready yet: {', '.join(late)}[/]")
+
+
+def sign_in_link(address: str) -> str:
+    """Signs whoever opens it in as the owner of this home, once. ``address``: the console's."""
+    from turnout.wiring import wiring
+
+    return f"{address.rstrip('/')}/sign-in/link?token={wiring().identity.link_token()}"
+
+
+def console_link(*, as_json: bool) -> int:
+    """Raises: PermanentError where it is not known where the console is."""
+    from turnout.stack.lock import held
+    from turnout.wiring import wiring
+
+    settings = wiring().settings
+    running = read_running(settings.home) if held(settings.home) else None
+    address = settings.console_url or (running.urls.get("console", "") if running else "")
+    if not address:
+        raise PermanentError("no console of this home is up", "`turnout up`, or set TURNOUT_CONSOLE_URL")
+    link = sign_in_link(address)
+    if as_json:
+        print_json({"link": link})
+    else:
+        console.print(link, soft_wrap=True)
+    return 0
 
 
 def serve_agents(kinds: Sequence[str], member: str) -> None:
