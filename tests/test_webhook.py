@@ -255,7 +255,7 @@ def test_a_pull_request_whose_fork_is_gone_counts_as_a_fork() -> None:
     assert door.request().change.fork
 
 
-@pytest.mark.parametrize("action", ["closed", "labeled", "edited"])
+@pytest.mark.parametrize("action", ["labeled", "edited"])
 def test_other_actions_on_a_pull_request_start_nothing(action: str) -> None:
     answer = Door().post(pull_request(action), event="pull_request")
     assert answer.body["reason"] == f"pull request #7 was {action}"

@@ -58,6 +58,8 @@ class Asking:
             return refused
         if ask.verb == "run":
             return self._new(ask, delivery, cause)
+        if ask.verb == "close":
+            return self._close(ask, cause)
         run = self._meant(ask)
         if run is None:
             where = f"pull request #{ask.number}" if ask.number else f"commit {ask.sha[:12]}"
@@ -103,6 +105,27 @@ class Asking:
             return f"run: {error.message}"
         request = m.RunRequested(trigger=cause, change=change, delivery=delivery, requested_by=ask.by)
         return Wanted(run_id(cause), ((cause, request),), f"run asked for by {ask.by}")
+
+    def _close(self, ask: Ask, cause: str) -> Wanted | str:
+        """End the runs of a pull request that was closed unmerged, in groups where a newer run would end them too."""
+        said = f"pull request #{ask.number} was closed"
+        found = tuple(
+            (
+                message_id(m.CancelRun.type, cause, run.id),
+                m.CancelRun(run=run.id, by=ask.by, reason=f"{said} without being merged"),
+            )
+            for run in self._under_way(ask.repository, ask.number)
+            if run.plan and run.plan.concurrency and run.plan.concurrency.cancel_superseded
+        )
+        if not found:
+            return f"{said}; it has no run under way that a newer one would have cancelled"
+        return Wanted(found[0][1].run, found, f"{said}: {len(found)} of its runs cancelled")
+
+    def _under_way(self, repository: str, number: int) -> Iterator[Run]:
+        for row in self.store.runs(RunFilter(project=repository), limit=LOOKED_AT):
+            run = self.store.load(row.id) if row.status != "finished" else None
+            if run is not None and run.change.number == number:
+                yield run
 
     def _meant(self, ask: Ask) -> Run | None:
         if ask.run:

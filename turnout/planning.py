@@ -72,7 +72,7 @@ class RepositoryPlanner:
     )
 
     def __call__(self, request: m.RunRequested) -> Planned:
-        """Raises: TransientError (the remote is away), BrokenFile, NoProject; InvalidConfig (the project's own file)."""
+        """Raises: TransientError (the remote is away), BrokenFile, NoProject, InvalidConfig (the operator's file)."""
         change = request.change
         project = self.projects.find(change.repository)
         if project is None and request.delivery:

@@ -13,6 +13,7 @@ from turnout.core import messages as m
 from turnout.core.change import Ask, Change, NoChange
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.ids import delivery_message_id, run_id
+from turnout.core.nothing import Decided, Nothing, no_project
 from turnout.core.ports import Clock, Commit, Delivery, Producer, Store
 from turnout.core.topics import PIPELINE_EVENTS
 from turnout.publishing import publish
@@ -21,8 +22,11 @@ MAX_BODY = 25 * 1024 * 1024
 """GitHub's own cap on a payload, in bytes."""
 MAX_DELIVERY_ID = 200
 MAX_EVENT_NAME = 100
+MAX_LOOKED_UP = 20
+"""Repositories of one installation whose project files are looked for."""
 SOURCE = "/turnout/webhook"
 PROVIDER = "github"
+_ASKED_OTHERWISE = {"close": ("a run of it were under way whose concurrency group has `cancel_superseded`",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ ReadPayload = Callable[[str, bytes], Change | NoChange | Ask]
 class Webhook:
     """``secrets``: any of them may have signed (rotation). ``producer`` is None where the store's outbox is the log.
 
-    ``asking``: what people ask for; None: they are not heard here.
+    ``asking``: what people ask for; None: they are not heard here. ``unserved``: of a repository, why pushes to it
+    would start nothing; empty: a project file serves it.
     """
 
     store: Store
@@ -50,6 +55,7 @@ class Webhook:
     secrets: tuple[bytes, ...]
     read_payload: ReadPayload
     asking: Asking | None = None
+    unserved: Callable[[str], str] = lambda _repository: ""
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request. ``headers`` is read without regard to case. Never raises for anything a client sent."""
@@ -90,6 +96,7 @@ class Webhook:
             status="received",
             received_at=now,
             message=message,
+            sha=found.sha if isinstance(found, Change | Ask) else "",
         )
         known = self.store.receive(row)
         if known.status != "received":
@@ -97,17 +104,17 @@ class Webhook:
         if isinstance(found, Ask):
             return self._asked(found, row)
         if isinstance(found, NoChange):
-            return self._ignored(row, found.reason)
+            return self._ignored(row, self._looked_up(found))
         request = m.RunRequested(trigger=message, change=found, delivery=delivery, requested_by=found.author)
         self._send(((message, request),), replace(row, status="published"))
         return Answer(202, {"delivery": delivery, "status": "accepted", "run": run_id(message)})
 
     def _asked(self, ask: Ask, row: Delivery) -> Answer:
         if self.asking is None:
-            return self._ignored(row, f"{ask.verb}: nobody listens to what people ask here")
+            return self._ignored(row, _refused(ask, f"{ask.verb}: nobody listens to what people ask here"))
         wanted = self.asking.wanted(ask, row.id, row.message)
         if isinstance(wanted, str):
-            return self._ignored(row, wanted[:500])
+            return self._ignored(row, _refused(ask, wanted[:500]))
         new = any(isinstance(message, m.RunRequested) for _, message in wanted.messages)
         told = replace(row, status="published" if new else "run", run=wanted.run, reason=wanted.said[:500])
         self._send(wanted.messages, told)
@@ -115,9 +122,23 @@ class Webhook:
             202, {"delivery": row.id, "status": "accepted", "run": wanted.run, "reason": wanted.said}
         )
 
-    def _ignored(self, row: Delivery, reason: str) -> Answer:
-        self.store.update_delivery(replace(row, status="ignored", reason=reason))
-        return Answer(202, {"delivery": row.id, "status": "ignored", "reason": reason})
+    def _looked_up(self, found: NoChange) -> Nothing:
+        """With what is to be done next, where an App or a webhook has just been set up."""
+        said = {each: self.unserved(each) for each in found.installed[:MAX_LOOKED_UP]}
+        lacking = {each: why for each, why in said.items() if why}
+        if not lacking:
+            return found.bare
+        what = "; ".join(f"{each}: {why}" for each, why in lacking.items())
+        return Nothing(
+            reason=f"{found.reason}; {what}"[:500],
+            rule=Decided.PROJECT,
+            values={**found.values, "not served": list(lacking)},
+            flips=tuple(flip for each in lacking for flip in no_project(each).flips),
+        )
+
+    def _ignored(self, row: Delivery, why: Nothing) -> Answer:
+        self.store.update_delivery(replace(row, status="ignored", reason=why.reason, why=why))
+        return Answer(202, {"delivery": row.id, "status": "ignored", "reason": why.reason})
 
     def _send(self, messages: Sequence[tuple[str, m.Message]], delivery: Delivery) -> None:
         """Record and publish them, each under its id."""
@@ -135,6 +156,17 @@ class Webhook:
         if known.status == "ignored":
             return Answer(200, said | {"reason": known.reason})
         return Answer(200, said | {"run": known.run or run_id(known.message)})
+
+
+def _refused(ask: Ask, reason: str) -> Nothing:
+    """Of what somebody asks for that comes to nothing."""
+    about = {"run": ask.run, "stage": ask.stage, "pull request": ask.number, "commit": ask.sha}
+    return Nothing(
+        reason=reason,
+        rule=Decided.ASKED,
+        values={"asked for": ask.verb, "by": ask.by, **{name: it for name, it in about.items() if it}},
+        flips=_ASKED_OTHERWISE.get(ask.verb, ("somebody who may write to the repository asked for it",)),
+    )
 
 
 def signed(secrets: tuple[bytes, ...], body: bytes, signature: str) -> bool:

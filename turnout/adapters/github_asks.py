@@ -13,6 +13,7 @@ from pydantic import Field
 
 from turnout.adapters.github_parts import MAX_NAME, Part, Person, Prose, Repository, Sha, read
 from turnout.core.change import Ask, NoChange
+from turnout.core.nothing import Decided
 
 APPROVE_LABEL = "turnout:approve"
 """Put on a pull request it approves what waits in the run of the commit that the request then has."""
@@ -68,13 +69,30 @@ class _CommentEvent(Part):
     sender: Person = Person()
 
 
+_TURNS = {
+    "check_run": "somebody pressed Re-run, Approve or Reject of a check of Turnout's",
+    "check_suite": "somebody pressed Re-run all checks",
+    "issue_comment": f"a new comment in a pull request began with {HOW}",
+}
+
+
+def _nothing(repository: str, event: str, action: str, reason: str) -> NoChange:
+    return NoChange(
+        repository=repository,
+        reason=reason,
+        rule=Decided.EVENT,
+        values={"event": event, "action": action[:100]},
+        flips=(_TURNS[event],),
+    )
+
+
 def read_check_run(payload: dict[str, Any]) -> NoChange | Ask:
     """Raises: PermanentError, as do those below."""
     event = read(_CheckRunEvent, payload)
     name, by = event.repository.full_name, event.sender.login[:MAX_NAME]
     ours = _EXTERNAL.fullmatch(event.check_run.external_id or "")
     if ours is None:
-        return NoChange(repository=name, reason="the check is not one of Turnout's")
+        return _nothing(name, "check_run", event.action, "the check is not one of Turnout's")
     run, stage = ours[1], ours[2] or ""
     if event.action == "rerequested":
         return Ask(repository=name, verb="rerun", by=by, run=run, stage=stage, permitted=True)
@@ -82,14 +100,14 @@ def read_check_run(payload: dict[str, Any]) -> NoChange | Ask:
     if event.action == "requested_action" and wanted in ("approve", "reject"):
         verb: Literal["approve", "reject"] = "approve" if wanted == "approve" else "reject"
         return Ask(repository=name, verb=verb, by=by, run=run, stage=stage, permitted=True)
-    return NoChange(repository=name, reason=f"a check was {event.action[:100]}")
+    return _nothing(name, "check_run", event.action, f"a check was {event.action[:100]}")
 
 
 def read_check_suite(payload: dict[str, Any]) -> NoChange | Ask:
     event = read(_CheckSuiteEvent, payload)
     name = event.repository.full_name
     if event.action != "rerequested":
-        return NoChange(repository=name, reason=f"the checks were {event.action[:100]}")
+        return _nothing(name, "check_suite", event.action, f"the checks were {event.action[:100]}")
     sha, by = event.check_suite.head_sha, event.sender.login[:MAX_NAME]
     return Ask(repository=name, verb="rerun", by=by, sha=sha, permitted=True)
 
@@ -99,14 +117,14 @@ def read_comment(payload: dict[str, Any]) -> NoChange | Ask:
     name = event.repository.full_name
     words = (event.comment.body or "").strip().partition("\n")[0].split()
     if event.action != "created" or not words or words[0] != "/turnout":
-        return NoChange(repository=name, reason="a comment that asks nothing of Turnout")
+        return _nothing(name, "issue_comment", event.action, "a comment that asks nothing of Turnout")
     if event.issue.pull_request is None:
-        return NoChange(repository=name, reason="what is asked of Turnout belongs into a pull request")
+        said = "what is asked of Turnout belongs into a pull request"
+        return _nothing(name, "issue_comment", event.action, said)
     verb, rest = (words[1] if len(words) > 1 else ""), words[2:]
     if verb not in get_args(_Verb) or len(rest) > 1 or (rest and verb in ("run", "cancel")):
-        return NoChange(
-            repository=name, reason=f"{' '.join(words)[:200]!r} is nothing that can be asked: {HOW}"
-        )
+        said = f"{' '.join(words)[:200]!r} is nothing that can be asked: {HOW}"
+        return _nothing(name, "issue_comment", event.action, said)
     stage = rest[0] if rest else ""
     if verb == "rerun" and stage == "failed":
         verb, stage = "rerun failed", ""

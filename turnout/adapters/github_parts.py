@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,22 @@ def whole(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
+
+
+def check_ref(ref: str) -> str:
+    """Source: git-check-ref-format(1)."""
+    if _FORBIDDEN.search(ref):
+        raise ValueError("git allows no such name of a ref")
+    return ref
+
+
+def check_branch(name: str) -> str:
+    check_ref(f"refs/heads/{name}")
+    return name
 
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]

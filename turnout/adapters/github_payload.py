@@ -6,50 +6,45 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, FailFast, Field, ValidationError
+from pydantic import AfterValidator, FailFast, Field
 
 from turnout.adapters.github_asks import APPROVE_LABEL, read_check_run, read_check_suite, read_comment
+from turnout.adapters.github_others import (
+    nothing_of,
+    read_dispatch,
+    read_installation,
+    read_ping,
+    read_ref,
+)
 from turnout.adapters.github_parts import (
+    HEADS,
     MAX_NAME,
+    TAGS,
     Part,
     Person,
     Prose,
     Repository,
     Sha,
+    check_branch,
+    check_ref,
     object_of,
     read,
     whole,
 )
 from turnout.core.change import Ask, Change, NoChange
+from turnout.core.comparing import recordable
 from turnout.core.model import ChangeKind
+from turnout.core.nothing import Decided
 
 GONE = "0" * 40
-HEADS, TAGS = "refs/heads/", "refs/tags/"
 PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened"})
 MAX_LISTED_COMMITS = 20
 """GitHub lists at most this many commits in a push: with more, the changed files are not all known."""
 MAX_URL = 2000
 MAX_COMMITS = 2048
 """Source: "Webhook events and payloads", push: the array holds at most so many."""
-MAX_PATHS, MAX_PATHS_BYTES = 3000, 200_000
-"""A message with more changed files would be too large for the bus; whoever needs them then asks git."""
-
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")
-
-
-def _check_ref(ref: str) -> str:
-    """Source: git-check-ref-format(1)."""
-    if _FORBIDDEN.search(ref):
-        raise ValueError("git allows no such name of a ref")
-    return ref
-
-
-def _check_branch(name: str) -> str:
-    _check_ref(f"refs/heads/{name}")
-    return name
 
 
 _Paths = Annotated[tuple[str, ...], FailFast()]
@@ -69,7 +64,7 @@ class _Commit(Part):
 
 
 class _Push(Part):
-    ref: Annotated[str, Field(pattern=r"^refs/", max_length=1000), AfterValidator(_check_ref)]
+    ref: Annotated[str, Field(pattern=r"^refs/", max_length=1000), AfterValidator(check_ref)]
     before: Sha
     after: Sha
     deleted: bool = False
@@ -82,7 +77,7 @@ class _Push(Part):
 
 
 class _End(Part):
-    ref: Annotated[str, Field(max_length=1000), AfterValidator(_check_branch)]
+    ref: Annotated[str, Field(max_length=1000), AfterValidator(check_branch)]
     sha: Sha
     repo: Repository | None = None
 
@@ -92,6 +87,7 @@ class _PullRequest(Part):
     title: Prose = ""
     html_url: Prose = ""
     user: Person | None = None
+    merged: bool | None = None
     head: _End
     base: _End
 
@@ -102,10 +98,6 @@ class _PullRequestEvent(Part):
     repository: Repository
     label: _Label = _Label()
     sender: Person = Person()
-
-
-class _Any(Part):
-    repository: Repository | None = None
 
 
 def read_payload(event: str, body: bytes) -> Change | NoChange | Ask:
@@ -119,24 +111,22 @@ def read_payload(event: str, body: bytes) -> Change | NoChange | Ask:
             return _push(read(_Push, payload))
         case "pull_request":
             return _pull_request(read(_PullRequestEvent, payload))
+        case "repository_dispatch":
+            return read_dispatch(payload)
         case "check_run":
             return read_check_run(payload)
         case "check_suite":
             return read_check_suite(payload)
         case "issue_comment":
             return read_comment(payload)
+        case "ping":
+            return read_ping(payload)
+        case "installation" | "installation_repositories":
+            return read_installation(event, payload)
+        case "create" | "delete":
+            return read_ref(event, payload)
         case _:
-            found = _repository_of(payload)
-            said = "pong" if event == "ping" else f"a {event!r} event starts no run"
-            return NoChange(repository=found, reason=said)
-
-
-def _repository_of(payload: dict[str, Any]) -> str:
-    try:
-        repository = _Any.model_validate(payload).repository
-    except ValidationError:
-        return ""
-    return repository.full_name if repository else ""
+            return nothing_of(event, payload)
 
 
 def read_pull_request(found: dict[str, Any]) -> Change:
@@ -152,9 +142,17 @@ def read_pull_request(found: dict[str, Any]) -> Change:
 def _push(push: _Push) -> Change | NoChange:
     name = push.repository.full_name
     if push.deleted or push.after.strip("0") == "":
-        return NoChange(repository=name, reason=f"{push.ref} was deleted")
+        return NoChange(
+            repository=name, reason=f"{push.ref} was deleted", rule=Decided.REF, values={"ref": push.ref}
+        )
     if not push.ref.startswith((HEADS, TAGS)):
-        return NoChange(repository=name, reason=f"{push.ref} is neither a branch nor a tag")
+        return NoChange(
+            repository=name,
+            reason=f"{push.ref} is neither a branch nor a tag",
+            rule=Decided.REF,
+            values={"ref": push.ref},
+            flips=("the commit were pushed to a branch, or as a tag",),
+        )
     tag = push.ref.removeprefix(TAGS) if push.ref.startswith(TAGS) else ""
     new = push.before.strip("0") == ""
     message = push.head_commit.message if push.head_commit else ""
@@ -194,12 +192,13 @@ def _author(push: _Push) -> str:
 
 
 def _paths(commits: tuple[_Commit, ...]) -> tuple[str, ...] | None:
+    """None where it takes git to tell: GitHub lists no files of a merge, nor of a commit that is too large for it."""
     if not commits or len(commits) >= MAX_LISTED_COMMITS:
         return None
-    paths = {whole(path) for c in commits for path in (*c.added, *c.modified, *c.removed)}
-    if len(paths) > MAX_PATHS or sum(len(path.encode()) for path in paths) > MAX_PATHS_BYTES:
+    listed = [(*each.added, *each.modified, *each.removed) for each in commits]
+    if not all(listed):
         return None
-    return tuple(sorted(paths))
+    return recordable(tuple(sorted({whole(path) for each in listed for path in each})))
 
 
 def _pull_request(event: _PullRequestEvent) -> Change | NoChange | Ask:
@@ -207,8 +206,25 @@ def _pull_request(event: _PullRequestEvent) -> Change | NoChange | Ask:
     if event.action == "labeled" and event.label.name == APPROVE_LABEL:
         who = event.sender.login[:MAX_NAME]
         return Ask(repository=name, verb="approve", by=who, sha=request.head.sha, number=request.number)
+    if event.action == "closed" and not request.merged:
+        who = event.sender.login[:MAX_NAME]
+        return Ask(repository=name, verb="close", by=who or "GitHub", number=request.number, permitted=True)
     if event.action not in PULL_REQUEST_ACTIONS:
-        return NoChange(repository=name, reason=f"pull request #{request.number} was {event.action}")
+        was = "merged" if request.merged and event.action == "closed" else event.action
+        return NoChange(
+            repository=name,
+            reason=f"pull request #{request.number} was {was}",
+            rule=Decided.EVENT,
+            values={
+                "event": "pull_request",
+                "action": was,
+                **({"label": event.label.name} if event.label.name else {}),
+            },
+            flips=(
+                f"the action were one of {', '.join(sorted(PULL_REQUEST_ACTIONS))}",
+                f"somebody who may write said `/turnout run`, or put the label {APPROVE_LABEL} on it",
+            ),
+        )
     head = request.head.repo
     fork = head is None or head.full_name.lower() != name.lower()
     return Change(

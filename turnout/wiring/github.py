@@ -80,6 +80,17 @@ class OnGitHub(Foundations):
 
         return GitHubDeliveries(self.github, repositories, self.settings.github_hook_url)
 
+    def _unserved(self, repository: str) -> str:
+        """Why pushes to the repository would start nothing; empty: a project file serves it."""
+        from turnout.core.errors import InvalidConfig
+
+        folder = self.settings.projects_folder
+        try:
+            found = self.projects.find(repository)
+        except InvalidConfig as error:
+            return f"its project file is not valid: {error.problems[0]}"
+        return "" if found else f"no project file: add one to {folder}"
+
     def _foreign(self, project: str) -> str:
         """Why a project is told nothing on our GitHub, where our credential must not be shown to another host."""
         found = self.projects.find(project)

@@ -48,6 +48,7 @@ _CHANGE = Statement(
     " trigger_row = coalesce(:trigger_row, trigger_row)"
     " WHERE source = :source AND id = :id AND status IN :before"
 )
+_NAMED = deliveries.c.sha != literal_column("''")
 _UNANSWERED = (
     select(deliveries.c.trigger_row)
     .where(
