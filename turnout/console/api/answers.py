@@ -90,6 +90,18 @@ class Deliveries(BaseModel):
     next: str = Field(description="The cursor of the next page; empty: this is the last.")
 
 
+class Project(BaseModel):
+    """``runs``: how many there have been; ``last``: the newest."""
+
+    name: str
+    runs: int
+    last: RunRow | None
+
+
+class Projects(BaseModel):
+    items: list[Project]
+
+
 class Letter(BaseModel):
     """A message that no function would take. ``whole``: False when its value was too large to be kept."""
 

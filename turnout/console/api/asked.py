@@ -46,6 +46,7 @@ _SAID: Mapping[int, str] = {
     409: "It does not fit the state that the thing is in now.",
     413: "The body is too large.",
     422: "What was sent is not as described; `errors` names everything that is wrong.",
+    429: "Too many tokens that were wrong came from there; `Retry-After` says when to come again.",
     503: "Something behind the console is away; try again after `Retry-After` seconds.",
 }
 
@@ -53,7 +54,7 @@ _SAID: Mapping[int, str] = {
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How these, and those that every operation has, are described."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    wanted = sorted({401, 403, 404, 422, 503, *statuses})
+    wanted = sorted({401, 403, 404, 422, 429, 503, *statuses})
     return {status: {"description": _SAID[status], "content": content} for status in wanted}
 
 
