@@ -101,7 +101,7 @@ class Orchestrator:
     """``producer`` is None where the store's outbox is the log. ``key``: the server's key for attempt tokens.
 
     ``attesting`` None: nothing is signed. ``on_due`` is told when a run must be looked at again, for a timer of the
-    process's own.
+    process's own; ``on_decided`` the state after what was decided, once that is durable.
     """
 
     store: Store
@@ -112,6 +112,7 @@ class Orchestrator:
     timing: Timing = field(default_factory=Timing)
     attesting: Attesting | None = None
     on_due: Callable[[str, datetime], None] = field(default=lambda _run, _at: None)
+    on_decided: Callable[[Run, Sequence[Event]], None] = field(default=lambda _run, _events: None)
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -303,6 +304,7 @@ class Orchestrator:
         self._publish(rows)
         if due is not None:
             self.on_due(after.id, due)
+        self.on_decided(after, events)
         return Handled(after, tuple(events))
 
     def _leases(self, before: Run | None, after: Run, now: datetime) -> dict[str, datetime]:

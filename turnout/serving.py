@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,10 @@ from werkzeug.wrappers import Request, Response
 from turnout.adapters.cloudevents import from_http
 from turnout.adapters.settings import InvalidSettings
 from turnout.adapters.slow_clients import SLOW_CLIENTS
+from turnout.adapters.tracing import tracing
 from turnout.core.envelope import MAX_DATA_BYTES, Envelope
 from turnout.core.errors import InvalidEnvelope, TransientError, TurnoutError
+from turnout.core.tracing import TRACEPARENT, Span, of_handling, read
 from turnout.logging import get_logger
 
 if TYPE_CHECKING:
@@ -51,11 +54,35 @@ def answering(handle: Callable[[Envelope], object]) -> Callable[[Request], Respo
         admit(request)
         about = {"type": request.headers.get("ce-type", ""), "id": request.headers.get("ce-id", "")}
         with honest_answer(**about):
-            handle(from_http(dict(request.headers), _event(request)))
+            envelope = from_http(dict(request.headers), _event(request))
+            with _traced(function.__name__, envelope):
+                handle(envelope)
         return Response("OK", 200, mimetype="text/plain")
 
     setattr(function, TAKES_EVENTS, True)
     return function
+
+
+@contextmanager
+def _traced(function: str, envelope: Envelope) -> Iterator[None]:
+    """What it does about the message is a span of the run's trace, where there is a collector."""
+    found = tracing()
+    place = read(envelope.extensions.get(TRACEPARENT, "")) if found is not None else None
+    if found is None or place is None:
+        yield
+        return
+    began, error = datetime.now(UTC), ""
+    try:
+        yield
+    except Exception as raised:
+        error = str(raised) if isinstance(raised, TurnoutError) else type(raised).__name__
+        raise
+    finally:
+        about = {"cloudevents.event_id": envelope.id, "cloudevents.event_type": envelope.type}
+        mine = of_handling(place, envelope.id)
+        name = f"{function} {envelope.type}"
+        ended = datetime.now(UTC)
+        found.record([Span(name, mine, place.span, began, ended, "consumer", error, about)])
 
 
 def served(function: Callable[[Request], Response]) -> WSGIApplication:

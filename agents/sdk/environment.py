@@ -15,6 +15,7 @@ from agents.sdk.operator_build import BUILD_NAMES
 from agents.sdk.operator_google import GOOGLE_NAMES
 from agents.sdk.operator_paths import NAMES
 from turnout.core.messages import TaskRequested
+from turnout.core.tracing import TRACEPARENT, of_work
 from turnout.runtimes.sandbox import Sandbox, detect
 
 _INHERITED = frozenset({
@@ -56,6 +57,7 @@ def variables(task: TaskRequested) -> dict[str, str]:
         "TURNOUT_BRANCH": task.checkout.branch,
         "TURNOUT_TAG": task.checkout.tag,
         "TURNOUT_ENVIRONMENT": task.environment,
+        TRACEPARENT.upper(): str(of_work(task.run, task.attempt)),
     }
     known |= {f"TURNOUT_MATRIX_{_word(axis)}": value for axis, value in task.cell.items()}
     known |= {

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +21,14 @@ from agents.sdk.channel import Begin, Done, GitCredential, Kept, Logged, Stop, U
 from agents.sdk.forkserver import Forked, ForkServer
 from agents.sdk.live import Live
 from agents.sdk.logs import PREFIX
+from turnout.adapters.tracing import tracing
 from turnout.core.artifact_keys import FINDINGS_NAME, attempt_key
 from turnout.core.errors import PermanentError, TransientError, TurnoutError
 from turnout.core.messages import Checkout, TaskFinished, TaskRequested
 from turnout.core.model import Outcome
 from turnout.core.ports import Artifacts, Claims, Clock, Secrets
 from turnout.core.result import Result
+from turnout.core.tracing import Span, of_attempt, of_work
 
 LOOK = 0.5  # seconds between looks for a mark to cancel
 MARGIN = 5.0  # seconds that an attempt gets beyond what it needs to end by itself, before it is killed
@@ -88,6 +91,7 @@ class HostedAttempt:
 
     def run(self) -> TaskFinished:
         """Until nothing of it runs any more. Raises nothing: whatever goes wrong is in the result."""
+        began = self._host.clock.now()
         try:
             result = self._run()
         except TurnoutError as error:
@@ -109,7 +113,20 @@ class HostedAttempt:
                 self._wake = -1
         baselines.keep(self._host.artifacts, self.task, result, self._findings, self._log)
         result = self._with_problems(result)
+        self._trace(began, result)
         return answers.finished(self.task, self._host.worker, self._host.clock.now(), result)
+
+    def _trace(self, began: datetime, result: Result) -> None:
+        if (found := tracing(f"turnout-{self.task.agent}")) is None:
+            return
+        task, place = self.task, of_work(self.task.run, self.task.attempt)
+        parent = of_attempt(task.run, task.attempt).span
+        ended = self._host.clock.now()
+        error = "" if result.outcome is Outcome.SUCCESS else result.reason or result.outcome.value
+        about = {"turnout.worker": self._host.worker, "turnout.outcome": result.outcome.value}
+        found.record(
+            [Span(f"{task.agent} {task.task}", place, parent, began, ended, "consumer", error, about)]
+        )
 
     def _run(self) -> Result:
         begin = self._describe()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import functions_framework
 from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from turnout.adapters.settings import InvalidSettings
+from turnout.adapters.tracing import tracing
+from turnout.core.tracing import Span, of_handling, of_run
 from turnout.logging import get_logger
 from turnout.serving import read_body
-from turnout.webhook import MAX_BODY, Answer
+from turnout.webhook import MAX_BODY, MAX_EVENT_NAME, Answer
 from turnout.wiring import wiring
 
 log = get_logger()
@@ -19,8 +22,23 @@ log = get_logger()
 
 @functions_framework.http
 def webhook(request: Request) -> Response:
+    began = datetime.now(UTC)
     answer = _answer(request)
+    _trace(request, answer, began)
     return Response(json.dumps(answer.body), answer.status, mimetype="application/json")
+
+
+def _trace(request: Request, answer: Answer, began: datetime) -> None:
+    """The delivery that makes a run stands in the run's trace, where there is a collector."""
+    found, run = tracing(), str(answer.body.get("run", ""))
+    if found is None or not run:
+        return
+    delivery = str(answer.body.get("delivery", ""))
+    parent = of_run(run)
+    about: dict[str, str | int] = {"http.response.status_code": answer.status, "github.delivery": delivery}
+    name = f"webhook {request.headers.get('x-github-event', '')[:MAX_EVENT_NAME]}"
+    mine = of_handling(parent, delivery)
+    found.record([Span(name, mine, parent.span, began, datetime.now(UTC), "server", attributes=about)])
 
 
 def _answer(request: Request) -> Answer:

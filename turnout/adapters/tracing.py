@@ -39,10 +39,10 @@ class Tracing:
         for span in spans:
             self._record(span)
 
-    def flush(self) -> None:
-        """Wait until what was recorded is sent, 5 s at most."""
+    def close(self) -> None:
+        """Send what is left, if that goes quickly, and stop."""
         if self._made is not None:
-            self._made[1].force_flush(5000)
+            self._made[1].shutdown()
 
     def _record(self, span: Span) -> None:
         from opentelemetry import trace
@@ -85,9 +85,7 @@ class Tracing:
 
         named = {"service.name": os.environ.get("OTEL_SERVICE_NAME") or self._service}
         provider = TracerProvider(resource=Resource.create(named), id_generator=Derived())
-        provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(timeout=5), schedule_delay_millis=SEND_EVERY)
-        )
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=SEND_EVERY))
         return provider
 
 
