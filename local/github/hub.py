@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local.github.repositories import Moved, Repositories
+from local.github.webhooks import Webhook
+
 Json = dict[str, Any]
 MAX_ANNOTATIONS = 50
 MAX_TEXT = 65535
@@ -66,7 +69,8 @@ class Refused(Exception):
 @dataclass
 class Hub:
     """One repository and one App. ``tokens``: those that are good now; those of the App's installation begin with
-    ``ghs_``. ``people``: to the permission that each has. ``teams``: ``org/team`` to its members. Thread-safe.
+    ``ghs_``. ``people``: to the permission that each has. ``teams``: ``org/team`` to its members. ``webhook``: the
+    App's. ``webhooks``: the repository's, by number. ``git``: where the repository itself is. Thread-safe.
     """
 
     repository: str = "acme/shop"
@@ -80,6 +84,9 @@ class Hub:
     people: dict[str, str] = field(default_factory=dict)
     teams: dict[str, set[str]] = field(default_factory=dict)
     pulls: dict[int, Json] = field(default_factory=dict)
+    webhook: Webhook | None = None
+    webhooks: dict[int, Webhook] = field(default_factory=dict)
+    git: Repositories | None = None
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -121,6 +128,11 @@ class Hub:
                 if path.split("/")[2:4] != self.repository.split("/"):
                     raise Refused(404, "Not Found")
                 return Answer(200, {"id": 7})
+            if found := re.fullmatch(r"/app/hook/deliveries(?:/(\d+)/attempts)?", path):
+                _app(token)
+                if self.webhook is None:
+                    raise Refused(404, "Not Found")
+                return _again(self.webhook, found[1]) if method == "POST" else _tries(self.webhook, query)
             if token not in self.tokens:
                 raise Refused(401, "Bad credentials")
             if found := re.fullmatch(r"/orgs/([^/]+)/teams/([^/]+)/memberships/([^/]+)", path):
@@ -151,6 +163,21 @@ class Hub:
             (r"/deployments", "GET", self._list_deployments),
             (r"/deployments/(\d+)/statuses", "POST", self._make_deployed),
             (r"/deployments/(\d+)/statuses", "GET", self._list_deployed),
+            (r"/hooks", "GET", self._list_hooks),
+            (r"/hooks/(\d+)/deliveries", "GET", lambda at, _, query, *__: _tries(self._hook(at), query)),
+            (r"/hooks/(\d+)/deliveries/(\d+)/attempts", "POST", lambda at, *_: _again(self._hook(at), at[1])),
+            (
+                r"/compare/(.+)\.\.\.(.+)",
+                "GET",
+                lambda at, *_: _or_none(self._git.compare(self.repository, *at)),
+            ),
+            (r"/contents/(.+)", "GET", self._contents),
+            (r"/branches/([^/]+)", "GET", self._branch),
+            (
+                r"",
+                "GET",
+                lambda *_: Answer(200, {"full_name": self.repository, "default_branch": self._git.default}),
+            ),
             (r"/pulls/(\d+)", "GET", lambda at, *_: Answer(200, self._one(self.pulls, at[0]))),
             (r"/collaborators/([^/]+)/permission", "GET", self._permission),
         )
@@ -167,6 +194,36 @@ class Hub:
 
     def _permission(self, at: Sequence[str], _body: Json, _query: Mapping[str, str], _token: str) -> Answer:
         return Answer(200, {"permission": self.people.get(at[0], "none"), "user": {"login": at[0]}})
+
+    # --- webhooks and the repository itself ---------------------------------------------------------
+
+    def deliver(self, moved: Moved, clone_url: str) -> None:
+        """A push has moved a ref: each webhook hears of it."""
+        payload = self._git.payload(moved, clone_url)
+        for each in [self.webhook, *self.webhooks.values()]:
+            if each is not None:
+                each.send("push", payload)
+
+    @property
+    def _git(self) -> Repositories:
+        if self.git is None:
+            raise Refused(404, "Not Found")
+        return self.git
+
+    def _hook(self, at: Sequence[str]) -> Webhook:
+        if int(at[0]) not in self.webhooks:
+            raise Refused(404, "Not Found")
+        return self.webhooks[int(at[0])]
+
+    def _list_hooks(self, _at: Sequence[str], _body: Json, query: Mapping[str, str], _token: str) -> Answer:
+        return _page([each.described() for each in self.webhooks.values()], query, lambda items: items)
+
+    def _contents(self, at: Sequence[str], _body: Json, query: Mapping[str, str], _token: str) -> Answer:
+        return _or_none(self._git.contents(self.repository, at[0], query.get("ref", "")))
+
+    def _branch(self, at: Sequence[str], _body: Json, _query: Mapping[str, str], _token: str) -> Answer:
+        sha = self._git.head(self.repository, at[0])
+        return _or_none({"name": at[0], "commit": {"sha": sha}} if sha else None)
 
     # --- check runs -------------------------------------------------------------------------------
 
@@ -259,6 +316,23 @@ class Hub:
     def _list_deployed(self, at: Sequence[str], _body: Json, query: Mapping[str, str], _token: str) -> Answer:
         found = [each for each in reversed(self.deployed) if each["deployment"] == int(at[0])]
         return _page(found, query, lambda items: items)
+
+
+def _tries(webhook: Webhook, query: Mapping[str, str]) -> Answer:
+    rows, following = webhook.page(int(query.get("per_page", "30")), query.get("cursor", ""))
+    return Answer(200, rows, {"link-cursor": following} if following else {})
+
+
+def _again(webhook: Webhook, number: str) -> Answer:
+    if not webhook.again(int(number)):
+        raise Refused(404, "Not Found")
+    return Answer(202, {})
+
+
+def _or_none(found: Json | None) -> Answer:
+    if found is None:
+        raise Refused(404, "Not Found")
+    return Answer(200, found)
 
 
 def _app(token: str) -> None:

@@ -1,4 +1,7 @@
-"""GitHub's REST API on loopback, over a `Hub`, while the context is open."""
+"""GitHub on loopback, over a `Hub`, while the context is open: its REST API, and its repositories over HTTP.
+
+A push to ``{url}/owner/name.git`` makes the webhooks of the hub deliver it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,12 @@ class StandIn(Loopback):
     def __init__(self, hub: Hub | None = None, *, port: int = 0) -> None:
         self.hub = hub if hub is not None else Hub()
         super().__init__(type("Handler", (_Handler,), {"hub": self.hub}), port=port)
+        if self.hub.git is not None:
+            self.hub.git.pushed = lambda moved: self.hub.deliver(moved, self.clone_url)
+
+    @property
+    def clone_url(self) -> str:
+        return f"{self.url}/{self.hub.repository}.git"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,6 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, method: str) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
+        if self.hub.git is not None and ".git/" in url.path:
+            self._serve_git(method, url.path, url.query, raw)
+            return
         query = dict(parse_qsl(url.query))
         headers = {name.lower(): value for name, value in self.headers.items()}
         found = self.hub.answer(method, url.path, query, headers, raw)
@@ -44,13 +56,25 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         said = dict(found.headers)
-        if page := said.pop("link-page", ""):
-            host = f"http://{self.headers['Host']}{url.path}?{urlencode({**query, 'page': page})}"
-            said["Link"] = f'<{host}>; rel="next"'
+        for name in ("page", "cursor"):
+            if following := said.pop(f"link-{name}", ""):
+                host = f"http://{self.headers['Host']}{url.path}?{urlencode({**query, name: following})}"
+                said["Link"] = f'<{host}>; rel="next"'
         if said.get("ETag") and headers.get("if-none-match") == said["ETag"]:
             self._say(304, b"", said)
         else:
             self._say(found.status, json.dumps(found.body).encode(), said)
+
+    def _serve_git(self, method: str, path: str, query: str, raw: bytes) -> None:
+        assert self.hub.git is not None
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        status, said, content = self.hub.git.serve(method, path, query, headers, raw, self.client_address[0])
+        self.send_response(status)
+        for name, value in said.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def _say(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

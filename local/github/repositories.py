@@ -1,0 +1,198 @@
+"""Bare repositories as GitHub serves them: git over HTTP by git's own http-backend, and what its API tells of them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+NOBODY = "0" * 40
+MOST_FILES = 300
+"""Of a comparison. Source: GitHub's REST API, "Compare two commits"."""
+LISTED = 20
+"""Commits in a push's payload."""
+_CHANGES = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied", "T": "changed"}
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A ref that a push has moved. ``before``, ``after``: forty zeros where it was not there, is not there."""
+
+    repository: str
+    ref: str
+    before: str
+    after: str
+
+
+@dataclass
+class Repositories:
+    """``folder``: below it ``owner/name.git``. ``pushed`` is told of each ref that a push over HTTP has moved."""
+
+    folder: Path
+    pushed: Callable[[Moved], None] = lambda _moved: None
+    default: str = "main"
+    _locks: dict[str, threading.Lock] = field(default_factory=dict, init=False)
+
+    def make(self, repository: str) -> Path:
+        path = self.path(repository)
+        path.mkdir(parents=True)
+        self._run(path, "init", "--quiet", "--bare", f"--initial-branch={self.default}")
+        return path
+
+    def path(self, repository: str) -> Path:
+        return self.folder / f"{repository}.git"
+
+    def refs(self, repository: str) -> dict[str, str]:
+        lines = self._git(repository, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def serve(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, client: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request of git's. ``headers``: by names in small letters."""
+        repository = path.partition(".git/")[0].strip("/")
+        if not path.endswith("/git-receive-pack") or method != "POST":
+            return self._backend(method, path, query, headers, body, client)
+        with self._locks.setdefault(repository, threading.Lock()):
+            before = self.refs(repository)
+            answer = self._backend(method, path, query, headers, body, client)
+            after = self.refs(repository)
+        for ref in sorted(before.keys() | after.keys()):
+            old, new = before.get(ref, NOBODY), after.get(ref, NOBODY)
+            if old != new:
+                self.pushed(Moved(repository, ref, old, new))
+        return answer
+
+    def payload(self, moved: Moved, clone_url: str) -> Json:
+        """Of the push event."""
+        gone, made = moved.after == NOBODY, moved.before == NOBODY
+        span = moved.after if made else f"{moved.before}..{moved.after}"
+        shas = [] if gone else self._git(moved.repository, "rev-list", f"--max-count={LISTED}", span).split()
+        commits = [self._commit(moved.repository, sha) for sha in reversed(shas[:1] if made else shas)]
+        owner, name = moved.repository.split("/")
+        return {
+            "ref": moved.ref,
+            "before": moved.before,
+            "after": moved.after,
+            "created": made,
+            "deleted": gone,
+            "forced": not gone and not made and self._merge_base(moved) != moved.before,
+            "compare": f"https://github.com/{moved.repository}/compare/{moved.before[:12]}...{moved.after[:12]}",
+            "commits": commits,
+            "head_commit": commits[-1] if commits else None,
+            "repository": {
+                "id": 1,
+                "name": name,
+                "full_name": moved.repository,
+                "owner": {"login": owner},
+                "clone_url": clone_url,
+                "default_branch": self.default,
+                "fork": False,
+            },
+            "pusher": {"name": "ada", "email": "ada@example.org"},
+            "sender": {"login": "ada", "id": 1},
+        }
+
+    def compare(self, repository: str, base: str, head: str) -> Json | None:
+        """None: one of the two is not there."""
+        try:
+            merged = self._git(repository, "merge-base", base, head).strip()
+            behind, ahead = self._git(
+                repository, "rev-list", "--left-right", "--count", f"{base}...{head}"
+            ).split()
+            changed = self._git(repository, "diff", "--name-status", "-M", f"{merged}..{head}").splitlines()
+            shas = self._git(repository, "rev-list", "--reverse", f"{base}..{head}").split()
+        except subprocess.CalledProcessError:
+            return None
+        files = [line.split("\t") for line in changed]
+        return {
+            "status": {(False, False): "identical", (True, False): "ahead", (False, True): "behind"}.get(
+                (ahead != "0", behind != "0"), "diverged"
+            ),
+            "ahead_by": int(ahead),
+            "behind_by": int(behind),
+            "total_commits": len(shas),
+            "merge_base_commit": {"sha": merged},
+            "commits": [{"sha": sha} for sha in shas],
+            "files": [
+                {"filename": each[-1], "status": _CHANGES[each[0][0]]}
+                | ({"previous_filename": each[1]} if len(each) == 3 else {})
+                for each in files[:MOST_FILES]
+            ],
+        }
+
+    def contents(self, repository: str, path: str, ref: str) -> Json | None:
+        """None: there is no such file."""
+        try:
+            content = self._run(self.path(repository), "cat-file", "blob", f"{ref or 'HEAD'}:{path}").stdout
+        except subprocess.CalledProcessError:
+            return None
+        coded = base64.encodebytes(content).decode()
+        return {"type": "file", "path": path, "size": len(content), "encoding": "base64", "content": coded}
+
+    def head(self, repository: str, branch: str) -> str:
+        """The commit of a branch; empty: there is none."""
+        return self.refs(repository).get(f"refs/heads/{branch}", "")
+
+    def _commit(self, repository: str, sha: str) -> Json:
+        message = self._git(repository, "log", "-1", "--format=%B", sha).strip()
+        lines = self._git(repository, "show", "--format=", "--name-status", "-m", "--first-parent", sha)
+        changed = [line.split("\t") for line in lines.splitlines() if line]
+        return {
+            "id": sha,
+            "message": message,
+            "author": {"name": "Ada", "email": "ada@example.org", "username": "ada"},
+            "added": [each[-1] for each in changed if each[0] == "A"],
+            "removed": [each[-1] for each in changed if each[0] == "D"],
+            "modified": [each[-1] for each in changed if each[0] not in "AD"],
+        }
+
+    def _merge_base(self, moved: Moved) -> str:
+        found = self._run(
+            self.path(moved.repository), "merge-base", moved.before, moved.after, check=False
+        ).stdout
+        return found.decode().strip()
+
+    def _backend(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, client: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "3",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            "GIT_CONFIG_KEY_1": "http.receivepack",
+            "GIT_CONFIG_VALUE_1": "true",
+            "GIT_CONFIG_KEY_2": "uploadpack.allowAnySHA1InWant",
+            "GIT_CONFIG_VALUE_2": "true",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": method,
+            "CONTENT_TYPE": headers.get("content-type", ""),
+            "HTTP_CONTENT_ENCODING": headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": headers.get("git-protocol", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "REMOTE_ADDR": client,
+        }
+        done = subprocess.run(
+            ["git", "http-backend"], input=body, env=environ, capture_output=True, check=False
+        )
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        said = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
+        return int(said.pop("Status", "200").split()[0]), said, content
+
+    def _git(self, repository: str, *arguments: str) -> str:
+        return self._run(self.path(repository), *arguments).stdout.decode()
+
+    def _run(self, at: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+        environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        return subprocess.run(["git", *arguments], cwd=at, env=environ, capture_output=True, check=check)
