@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ from turnout.core.explain import explain
 from turnout.core.figures import ProjectFigures
 from turnout.core.ports import AttemptRow, Bus, Clock, Delivery, RunFilter, RunRow, Store, StoredEvent
 from turnout.core.ports.artifacts import Reading
+from turnout.core.ports.deliveries import Deliveries
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.replay import rebuild
 from turnout.core.result import Artifact
@@ -30,6 +32,7 @@ MOST = 200
 LOG_PART = 1 << 20
 """Bytes of a log that are read at once, where nobody says how many."""
 MOST_LEASES = 500
+_COMMIT = re.compile(r"[0-9a-f]{4,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Looking:
     groups: Mapping[str, Sequence[str]]
     clock: Clock
     figuring: Figuring
+    known: Deliveries
 
     # runs
     def runs(self, wanted: RunFilter = ANY_RUN, *, cursor: str = "", limit: int = 50) -> Page[RunRow]:
@@ -228,6 +232,13 @@ class Looking:
     def deliveries(self, *, repository: str = "", limit: int = 50) -> Page[Delivery]:
         """Newest first."""
         return Page(tuple(self.store.deliveries(limit=max(1, min(limit, MOST)), repository=repository)))
+
+    def delivered(self, given: str) -> tuple[Delivery, ...]:
+        """The delivery with this id, or those about the commit whose id begins so, newest first; empty: none."""
+        found = self.known.find(given)
+        if found is not None:
+            return (found,)
+        return tuple(self.known.of_commit(given)) if _COMMIT.fullmatch(given) else ()
 
     def broker(self) -> Broker:
         """Raises: TransientError."""

@@ -8,6 +8,7 @@ from turnout.core.artifact_keys import attempt_key
 from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.messages import RunRequested
 from turnout.core.model import Outcome
+from turnout.core.nothing import Nothing
 from turnout.core.plan import Plan
 from turnout.core.ports import Delivery
 from turnout.core.result import FailedCase, Finding, Findings
@@ -195,6 +196,43 @@ def test_why_a_delivery_started_nothing_is_told_too(house: House) -> None:
     told = "Nothing ran for delivery d-1: on.push.branches: got 'tea', expected main."
     assert house.turnout("explain", "d-1").out == told + "\n"
     assert house.turnout("explain", "d-1", "--json").json == [told]
+
+
+def test_the_rule_that_started_nothing_is_told_with_what_it_saw_and_what_would_turn_it(house: House) -> None:
+    why = Nothing(
+        reason="`on.push.branches` lists main; this push is on tea",
+        rule="on.push.branches",
+        values={"on.push.branches": ["main"], "branch": "tea"},
+        flips=("`on.push.branches` had a pattern for tea",),
+    )
+    row = Delivery(
+        "d-1", "github", "push", "acme/shop", "ignored", START, sha="c" * 40, reason=why.reason, why=why
+    )
+    house.store.receive(row)
+    told = [
+        "Nothing ran for delivery d-1: `on.push.branches` lists main; this push is on tea.",
+        "Rule: on.push.branches.",
+        "It saw on.push.branches: main.",
+        "It saw branch: tea.",
+        "It would run if: `on.push.branches` had a pattern for tea.",
+    ]
+    for given in (("--delivery", "d-1"), ("--delivery", "cccc"), ("c" * 40,)):
+        assert house.turnout("explain", *given, "--json").json == told
+    assert house.turnout("deliveries", "--json").json[0]["why"]["rule"] == "on.push.branches"
+    said = house.turnout("explain", "--delivery", "d-9")
+    assert (said.status, said.err[:27]) == (2, "turnout: no delivery 'd-9',")
+
+
+def test_a_commit_is_explained_by_all_its_deliveries(house: House) -> None:
+    for number, run in enumerate(("", "r1")):
+        status = "run" if run else "received"
+        house.store.receive(
+            Delivery(f"d-{number}", "github", "push", "acme/shop", status, START, run=run, sha="c" * 40)
+        )
+    assert house.turnout("explain", "--delivery", "cccccc").out.splitlines() == [
+        "Delivery d-1 (push) became run r1.",
+        "Delivery d-0 was received; the orchestrator has not answered it yet.",
+    ]
 
 
 def test_deliveries_are_told_with_what_became_of_them(house: House) -> None:

@@ -44,7 +44,9 @@ def validate(
 def plan(
     file: File = Path("pipeline.yml"),
     branch: Annotated[str, typer.Option(help="The branch of the change.")] = "main",
-    event: Annotated[str, typer.Option(help="push, pull_request, tag, manual or schedule.")] = "push",
+    event: Annotated[
+        str, typer.Option(help="push, pull_request, tag, manual, schedule or dispatch.")
+    ] = "push",
     tag: Annotated[str, typer.Option(help="The tag, for a tag event.")] = "",
     path: Annotated[list[str] | None, typer.Option("--path", help="A changed file; may be repeated.")] = None,
     project_file: Annotated[
@@ -178,14 +180,17 @@ def logs(
 
 @app.command()
 def explain(
-    run: RunId,
+    run: RunId = "latest",
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="Only this stage.")] = "",
+    delivery: Annotated[
+        str, typer.Option(help="In place of a run: a webhook delivery's id, or the beginning of a commit's.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Why a stage ran, was skipped, was retried, was cancelled, or why nothing ran."""
     from turnout.cli.read import explain as work
 
-    work(run, stage, as_json=json)
+    work(run, stage, delivery, as_json=json)
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -116,13 +117,20 @@ def events(given: str, *, as_json: bool) -> None:
             )
 
 
-def explain(given: str, stage: str, *, as_json: bool) -> None:
-    delivery = next((each for each in open_store().deliveries(limit=200) if each.id == given), None)
-    if delivery is not None and not delivery.run:
-        _sentences([_unrun(delivery)], as_json=as_json)
+def explain(given: str, stage: str, delivery: str, *, as_json: bool) -> None:
+    """``given``: a run, or what ``delivery`` may be too: a delivery's id, or the beginning of a commit's."""
+    store = open_store()
+    found = wiring().looking.delivered(delivery or given) if delivery or not store.find_runs(given) else ()
+    if delivery and not found:
+        raise NotFound(
+            f"no delivery {delivery!r}, and none about such a commit", "`turnout deliveries` lists them"
+        )
+    became = {each.run for each in found}
+    if found and (len(found) > 1 or "" in became):
+        _sentences([line for each in found for line in _became(each)], as_json=as_json)
         return
-    run = find_run(delivery.run if delivery else given)
-    history = [stored.event for stored in wiring().store.events(run.id)]
+    run = find_run(found[0].run if found else given)
+    history = [stored.event for stored in store.events(run.id)]
     try:
         sentences = explained(history, stage)
     except KeyError:
@@ -132,10 +140,15 @@ def explain(given: str, stage: str, *, as_json: bool) -> None:
     _sentences(sentences, as_json=as_json)
 
 
-def _unrun(delivery: Delivery) -> str:
-    if delivery.reason:
-        return f"Nothing ran for delivery {delivery.id}: {delivery.reason.rstrip('.')}."
-    return f"Delivery {delivery.id} was received; the orchestrator has not answered it yet."
+def _became(delivery: Delivery) -> Iterator[str]:
+    if delivery.run:
+        said = f": {delivery.reason.rstrip('.')}" if delivery.reason else ""
+        yield f"Delivery {delivery.id} ({delivery.event}) became run {delivery.run[:12]}{said}."
+    elif delivery.reason:
+        yield f"Nothing ran for delivery {delivery.id}: {delivery.reason.rstrip('.')}."
+        yield from delivery.why.sentences() if delivery.why is not None else ()
+    else:
+        yield f"Delivery {delivery.id} was received; the orchestrator has not answered it yet."
 
 
 def _sentences(sentences: Sequence[str], *, as_json: bool) -> None:
@@ -149,13 +162,18 @@ def _sentences(sentences: Sequence[str], *, as_json: bool) -> None:
 def deliveries(limit: int, repository: str, *, as_json: bool) -> None:
     rows = open_store().deliveries(limit=limit, repository=repository)
     if as_json:
-        print_json([asdict(row) | {"received_at": row.received_at.isoformat()} for row in rows])
+        print_json([_plain(row) for row in rows])
         return
     table = Table("received", "delivery", "event", "repository", "became", box=None, pad_edge=False)
     for row in rows:
         became = f"run {row.run[:12]}" if row.run else (row.reason or row.status)
         table.add_row(f"{row.received_at:%m-%d %H:%M:%S}", row.id, row.event, row.repository, escape(became))
     console.print(table if rows else "No deliveries yet.")
+
+
+def _plain(row: Delivery) -> dict[str, Any]:
+    why = row.why.to_json() if row.why is not None else None
+    return asdict(replace(row, why=None)) | {"received_at": row.received_at.isoformat(), "why": why}
 
 
 def last_line(run: Run) -> str:

@@ -204,7 +204,15 @@ class Wiring(Channels, Jobs, OfPeople):
         groups = {"functions": (PIPELINE_EVENTS, AGENT_RESULTS, AGENT_REPORT, *launched)}
         if not launched:
             groups |= {f"agents.{kind}": topics for kind, topics in tasks.items()}
-        return Looking(self.store, self.artifacts, lambda: self.bus, groups, self.clock, self.figuring)
+        return Looking(
+            self.store,
+            self.artifacts,
+            lambda: self.bus,
+            groups,
+            self.clock,
+            self.figuring,
+            self.known_deliveries,
+        )
 
     @cached_property
     def acting(self) -> Acting:

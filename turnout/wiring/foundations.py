@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from turnout.adapters.git_snapshot import Snapshot
     from turnout.adapters.mirror import Mirrors
     from turnout.adapters.store.figures import SqlFigures
+    from turnout.adapters.store.known_deliveries import KnownDeliveries
     from turnout.adapters.store.sql_store import SqlStore
     from turnout.core.ports import Bus, Producer
     from turnout.figuring import Figuring
@@ -52,6 +53,12 @@ class Foundations:
         from turnout.figuring import Figuring
 
         return Figuring(self.figures, self.clock)
+
+    @cached_property
+    def known_deliveries(self) -> KnownDeliveries:
+        from turnout.adapters.store.known_deliveries import KnownDeliveries
+
+        return KnownDeliveries(self.store.database)
 
     @cached_property
     def bus(self) -> Bus:
