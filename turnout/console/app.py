@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from fastapi import FastAPI
 
-from turnout.console import problems
+from turnout.console import api, badges, pages, problems
 from turnout.console.api.described import describe
-from turnout.console.identity import guard
+from turnout.console.identity import guard, routes
 from turnout.wiring import Wiring
 
 TITLE = "Turnout"
@@ -20,7 +17,6 @@ Times are in UTC (RFC 3339), durations in seconds. Every error is a problem docu
 `application/problem+json`) with `detail`: what went wrong, `next`: what to do about it, and `errors`: all that is
 wrong with what was sent. Lists have a `next` cursor; empty: there is no more.
 """
-ROUTERS = ("turnout.console.api", "turnout.console.identity.routes", "turnout.console.pages")
 
 
 def create_app(wiring: Wiring) -> FastAPI:
@@ -37,9 +33,8 @@ def create_app(wiring: Wiring) -> FastAPI:
     problems.install(app)
     guard.install(app)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
-    for name in ROUTERS:
-        if find_spec(name) is not None and hasattr(found := import_module(name), "router"):
-            app.include_router(found.router)
+    for each in (api, badges, routes, pages):
+        app.include_router(each.router)
     return app
 
 

@@ -266,6 +266,10 @@ class ProjectConfig(Configured):
         default=None,
         description="Who may do what; not given: who may write to the repository on GitHub is an operator.",
     )
+    public_badge: bool = Field(
+        default=False,
+        description="Everybody may see the badge; not given: who may look at the project's runs.",
+    )
     people: SlackPeople = Field(
         default={}, description="Who presses the buttons in Slack: member IDs and the people they belong to."
     )
