@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Generic, TypeVar
 
+from turnout.core.account import Account
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.attestation import Attestation
 from turnout.core.causes import Cause, causes
@@ -108,7 +109,10 @@ class Broker:
 
 @dataclass(frozen=True)
 class Looking:
-    """``bus``: asked only where something of it is wanted. ``groups``: consumer group to the topics it reads."""
+    """``bus``: asked only where something of it is wanted. ``groups``: consumer group to the topics it reads.
+
+    ``ledger``: the account of all rows by what the store knows; GitHub is not asked.
+    """
 
     store: Store
     artifacts: Reading
@@ -117,6 +121,7 @@ class Looking:
     clock: Clock
     figuring: Figuring
     known: Deliveries
+    ledger: Callable[[], Account]
 
     # runs
     def runs(self, wanted: RunFilter = ANY_RUN, *, cursor: str = "", limit: int = 50) -> Page[RunRow]:

@@ -212,6 +212,7 @@ class Wiring(Channels, Jobs, OfPeople):
             self.clock,
             self.figuring,
             self.known_deliveries,
+            self.auditing.account,
         )
 
     @cached_property
