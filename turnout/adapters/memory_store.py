@@ -349,6 +349,12 @@ class MemoryStore:
         with self._lock:
             return list(self._deliveries.values())
 
+    def trigger_of(self, delivery: Delivery) -> bytes | None:
+        """The body of the message that it became, as long as that is kept."""
+        with self._lock:
+            kept = self._outbox.get(self._triggers.get((delivery.source, delivery.id), 0))
+            return kept.row.record.value if kept is not None else None
+
     def all_reports(self) -> Sequence[ReportRow]:
         with self._lock:
             return list(self._reports.values())
