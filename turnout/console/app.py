@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from turnout.console import api, badges, pages, problems
+from turnout.console import api, badges, metrics, pages, problems
 from turnout.console.api.described import describe
 from turnout.console.identity import guard, routes
 from turnout.wiring import Wiring
@@ -33,7 +33,7 @@ def create_app(wiring: Wiring) -> FastAPI:
     problems.install(app)
     guard.install(app)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
-    for each in (api, badges, routes, pages):
+    for each in (api, badges, metrics, routes, pages):
         app.include_router(each.router)
     return app
 

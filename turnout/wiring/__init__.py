@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from turnout.core.run import Run
     from turnout.gateway import Gateway
     from turnout.looking import Looking
+    from turnout.metering import Metering
     from turnout.orchestration import Orchestrator
     from turnout.planning import RepositoryPlanner
     from turnout.reconciling import Reconciler
@@ -213,6 +214,17 @@ class Wiring(Channels, Jobs, OfPeople):
             self.figuring,
             self.known_deliveries,
             self.auditing.account,
+        )
+
+    @cached_property
+    def metering(self) -> Metering:
+        from importlib.metadata import version
+
+        from turnout.metering import Metering
+
+        groups = self.looking.groups
+        return Metering(
+            self.figures, self.auditing.last, lambda: self.bus, groups, self.clock, version("turnout")
         )
 
     @cached_property
