@@ -11,15 +11,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from local.github.hub import Hub
+from local.github.sign_in import SignIn
 from local.loopback import Loopback
 
 
 class StandIn(Loopback):
     """``port`` 0: any free one."""
 
-    def __init__(self, hub: Hub | None = None, *, port: int = 0) -> None:
+    def __init__(self, hub: Hub | None = None, *, port: int = 0, sign_in: SignIn | None = None) -> None:
         self.hub = hub if hub is not None else Hub()
-        super().__init__(type("Handler", (_Handler,), {"hub": self.hub}), port=port)
+        self.sign_in = sign_in if sign_in is not None else SignIn()
+        super().__init__(type("Handler", (_Handler,), {"hub": self.hub, "sign_in": self.sign_in}), port=port)
         if self.hub.git is not None:
             self.hub.git.pushed = lambda moved: self.hub.deliver(moved, self.clone_url)
 
@@ -33,6 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
     hub: Hub
+    sign_in: SignIn
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -43,6 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._serve("PATCH")
 
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
+
     def _serve(self, method: str) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
@@ -51,7 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         query = dict(parse_qsl(url.query))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        found = self.hub.answer(method, url.path, query, headers, raw)
+        found = self.sign_in.answer(method, url.path, query, headers, raw)
+        if found is None:
+            found = self.hub.answer(method, url.path, query, headers, raw)
         if found is None:
             self.close_connection = True
             return
@@ -63,7 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         if said.get("ETag") and headers.get("if-none-match") == said["ETag"]:
             self._say(304, b"", said)
         else:
-            self._say(found.status, json.dumps(found.body).encode(), said)
+            content = b"" if found.body is None else json.dumps(found.body).encode()
+            self._say(found.status, content, said)
 
     def _serve_git(self, method: str, path: str, query: str, raw: bytes) -> None:
         assert self.hub.git is not None
@@ -80,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if status != 304:
+        if status not in (204, 304):
             self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from turnout.console.app import create_app
 from turnout.wiring import Wiring
 
-BASE = "http://console.test"
+BASE = "http://localhost"
 
 
 class InProcess(httpx.BaseTransport):
