@@ -6,8 +6,11 @@ Only installers get it. The tools that run a repository's code afterwards do not
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from turnout.core.messages import TaskRequested
 
 PASSED = frozenset({
     "ALL_PROXY", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NO_PROXY",
@@ -30,9 +33,35 @@ _UV_FROM_PIP = {
 }
 
 
-def installer_environment(downloads: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``downloads``: a folder that keeps what was fetched, inside the workspace's cache."""
-    passed = {name: value for name, value in given.items() if name.upper() in PASSED}
+_FILES = frozenset({"NPM_CONFIG_GLOBALCONFIG", "NPM_CONFIG_USERCONFIG", "PIP_CONFIG_FILE"})
+_LOGIN = re.compile(r"://[^/\s]*@")
+
+
+def fetches(task: TaskRequested) -> bool | None:
+    """Whether installers have the network, as `Workspace.run` takes it. A repository's code runs while it is installed,
+    so a fork's installers have it where the project lets its code have it."""
+    return True if task.trusted or task.checkout.options.elsewhere else None
+
+
+def offline(task: TaskRequested) -> str:
+    """What to do where an installer failed that had no network; empty: it had."""
+    return (
+        ""
+        if fetches(task)
+        else "a fork installs without the network, unless the project says `forks: {network: true}`"
+    )
+
+
+def installer_environment(
+    downloads: Path, given: Mapping[str, str] = os.environ, *, trusted: bool = True
+) -> dict[str, str]:
+    """``downloads``: a folder that keeps what was fetched, inside the workspace's cache. ``trusted``: the code that is
+    installed is no fork's, to which what logs in to an index is not shown."""
+    passed = {
+        name: value
+        for name, value in given.items()
+        if name.upper() in PASSED and (trusted or not (name.upper() in _FILES or _LOGIN.search(value)))
+    }
     for uv, pip in _UV_FROM_PIP.items():  # uv does not read pip's settings
         if pip in passed and not (pip == "PIP_FIND_LINKS" and "://" not in passed[pip]):
             passed.setdefault(uv, passed[pip])  # a folder that tools do not see is an error to uv, not to pip

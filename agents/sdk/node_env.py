@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agents.sdk import node_modules
 from agents.sdk.dependency_cache import digest, held
-from agents.sdk.installing import installer_environment
+from agents.sdk.installing import fetches, installer_environment, offline
 from agents.sdk.interpreter import Interpreter, find_node
 from agents.sdk.node_modules import NodeProject, read_node_project
 from agents.sdk.package_json import read_package_json
@@ -99,7 +99,10 @@ class _Installer:
         self.npm = npm
         self._workspace = workspace
         self._node = node
-        self._env = {**env, **installer_environment(workspace.cache / "downloads")}
+        self._env = {
+            **env,
+            **installer_environment(workspace.cache / "downloads", trusted=workspace.task.trusted),
+        }
 
     @contextmanager
     def project(self, project: NodeProject, install: Sequence[str]) -> Iterator[Path]:
@@ -155,9 +158,12 @@ class _Installer:
 
     def _call(self, argv: Sequence[str], folder: Path) -> None:
         inside = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv]
-        ran = self._workspace.run(inside, env=self._env, network=True, writable_cache=True, quiet=True)
+        ran = self._workspace.run(
+            inside, env=self._env, network=fetches(self._workspace.task), writable_cache=True, quiet=True
+        )
         if not ran.ok:
             raise AgentError(
                 f"{Path(argv[0]).name} could not install the dependencies (its words are in the log)",
-                "see that package.json and the lock file agree, and that the registry can be reached",
+                offline(self._workspace.task)
+                or "see that package.json and the lock file agree, and that the registry can be reached",
             )

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from agents.sdk import editable_hook
 from agents.sdk.dependency_cache import digest, held
+from agents.sdk.installing import fetches
 from agents.sdk.interpreter import Interpreter, find_python
 from agents.sdk.python_installer import Installer
 from agents.sdk.python_layer import install_project, installed, make_layer, normal, run_hook, site_packages
@@ -149,7 +150,17 @@ class _Recipe:
 
     def _ask(self, build: BuildSystem, folder: Path, what: str) -> object:
         python = str(folder / "venv/bin/python")
-        said = run_hook(self.workspace, build, python, what, {}, folder, self.cwd, {}, network=True)
+        said = run_hook(
+            self.workspace,
+            build,
+            python,
+            what,
+            {},
+            folder,
+            self.cwd,
+            {},
+            network=fetches(self.workspace.task),
+        )
         answers = [line for line in said.splitlines() if line.startswith(editable_hook.MARK)]
         answer: object = json.loads(answers[-1].removeprefix(editable_hook.MARK)) if answers else None
         return answer

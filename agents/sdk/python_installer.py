@@ -1,4 +1,4 @@
-"""Installing Python distributions into a virtual environment, in the sandbox, with the network."""
+"""Installing Python distributions into a virtual environment, in the sandbox, with the network (a fork's without)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sdk.installing import installer_environment
+from agents.sdk.installing import fetches, installer_environment, offline
 from agents.sdk.interpreter import Interpreter
 from agents.sdk.workspace import AgentError, Workspace
 
@@ -19,7 +19,7 @@ class Installer:
     def __init__(self, workspace: Workspace, interpreter: Interpreter, venv: Path) -> None:
         self._workspace = workspace
         self._venv = venv
-        self._env = installer_environment(workspace.cache / "downloads")
+        self._env = installer_environment(workspace.cache / "downloads", trusted=workspace.task.trusted)
         self._uv = _find_uv(workspace)
         pip = () if self._uv is None else ("--without-pip",)
         ran = self._call([interpreter.path, "-m", "venv", *pip, str(venv)])
@@ -50,7 +50,7 @@ class Installer:
             )
             raise AgentError(
                 f"the installer could not install {shown[:200]} (its words are in the log)",
-                "correct the project's requirements, or say with.install",
+                offline(self._workspace.task) or "correct the project's requirements, or say with.install",
             )
 
     def uninstall(self, distribution: str) -> None:
@@ -68,7 +68,7 @@ class Installer:
             [part for part in argv if part is not None],
             cwd=cwd,
             env=self._env,
-            network=True,
+            network=fetches(self._workspace.task),
             writable_cache=True,
             quiet=True,
         ).ok

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from turnout.core.errors import PermanentError
+from turnout.core.messages import TaskRequested
 from turnout.core.result import Artifact
 from turnout.runtimes.sandbox_spec import Mount, Sandbox
 
@@ -46,11 +47,13 @@ class Workspace(Protocol):
     """``path``: root of the checkout, at the exact commit. ``cache``: a folder that outlives the attempt, private to
     the project, visible to tools at the same path; make sub-folders keyed by what they depend on (lock file hashes).
     ``scratch``: an empty folder for reports and coverage files that is no part of the checkout; writable by tools.
+    ``task``: the one that this is for.
     """
 
     path: Path
     cache: Path
     scratch: Path
+    task: TaskRequested
 
     def run(
         self,

@@ -35,6 +35,8 @@ class PlainWorkspace:
         self.home = folder / "home"
         for each in (self.path, self.cache, self.scratch, self.home):
             each.mkdir(parents=True, exist_ok=True)
+        self.task = task("test")
+        self.networked: list[bool | None] = []
         self.lines: list[str] = []
         self.kept: dict[str, bytes] = {}
         self.earlier: bytes | None = None
@@ -61,6 +63,7 @@ class PlainWorkspace:
         files: Mapping[str, str] | None = None,
     ) -> ToolRun:
         self.ran.append(tuple(argv))
+        self.networked.append(network)
         given = {name: value for name, value in self.given.items() if secrets is None or name in secrets}
         if files:
             argv, added = with_files(argv, files)
