@@ -377,6 +377,20 @@ def test_the_operator_may_give_forks_network_but_never_secrets() -> None:
     assert (stage.network, stage.secrets, stage.approval) == (True, (), None)
 
 
+@pytest.mark.parametrize("group", ["{branch}", "deploys", "{project}", "{event}"])
+def test_a_fork_neither_holds_nor_cancels_the_repositorys_own_runs(group: str) -> None:
+    config = pipeline(
+        f"pipeline: {{stages: [lint], concurrency: {{group: '{group}', cancel_superseded: true}}}}"
+    )
+    theirs, ours = planned(config, fork("main")).concurrency, planned(config, push("main")).concurrency
+    assert theirs is not None
+    assert ours is not None
+    assert theirs.group != ours.group
+    assert theirs == planned(config, fork("main").with_(sha="f" * 40)).concurrency, (
+        "its next commit takes its place"
+    )
+
+
 def test_a_fork_never_reaches_an_environment() -> None:
     by = project("forks: {run: always}")
     skip = stage_of(stages("[{agent: deploy, environment: production}]"), "deploy", fork(), by).skip

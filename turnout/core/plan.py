@@ -64,7 +64,8 @@ class Notify(Value):
 class CheckoutOptions(Value):
     """What is checked out besides the commit's own files. ``submodules``: those that it names, or theirs, too.
 
-    ``elsewhere``: submodules may come from other servers than the repository's. ``history``: a job without a mirror
+    ``elsewhere``: other servers than the repository's are reached, too, for submodules and by a fork's installers.
+    ``history``: a job without a mirror
     fetches the commits before this one, and tags.
     """
 

@@ -169,7 +169,10 @@ def _concurrency(config: PipelineConfig, project: ProjectConfig, change: Change)
         group = _fill("{project}:{ref}", project, change)
         return Concurrency(group=group, cancel_superseded=True) if pull_request else None
     cancel = pull_request if asked.cancel_superseded is None else asked.cancel_superseded
-    return Concurrency(group=_fill(asked.group, project, change), cancel_superseded=cancel)
+    group = _fill(asked.group, project, change)
+    if change.fork:  # whoever calls their branch `main`, or waits for approval, must not hold or cancel our own runs
+        group = f"{group} of {change.ref}"
+    return Concurrency(group=group, cancel_superseded=cancel)
 
 
 def _fill(group: str, project: ProjectConfig, change: Change) -> str:
