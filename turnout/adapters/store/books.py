@@ -1,4 +1,7 @@
-"""The ledger's questions: counts over a window, and what is open. An index answers each."""
+"""The ledger's questions: counts over a window, and what is open. An index answers each.
+
+``CROSS JOIN`` and ``ORDER BY +column`` tell SQLite which one: the window's, or that of what is open. PostgreSQL chooses well.
+"""
 
 from __future__ import annotations
 
@@ -42,22 +45,22 @@ _OPEN_RUNS = Statement(
     "SELECT id, project, status, due_at,"
     " (SELECT count(*) FROM attempts WHERE attempts.run = runs.id AND attempts.finished_at IS NULL),"
     " coalesce((SELECT at FROM events WHERE events.run = runs.id AND events.version = runs.version), created_at)"
-    " FROM runs WHERE finished_at IS NULL ORDER BY seq LIMIT :limit"
+    " FROM runs WHERE finished_at IS NULL ORDER BY +seq LIMIT :limit"
 )
 _ATTEMPTS = Statement("SELECT status, count(*) FROM attempts WHERE launched_at >= :since GROUP BY status")
 _OPEN_ATTEMPTS = Statement(
     "SELECT attempts.id, attempts.run, runs.project, attempts.task, attempts.launched_at,"
     " coalesce(attempts.lease_until, attempts.launch_deadline),"
     " CASE WHEN runs.finished_at IS NULL THEN 0 ELSE 1 END FROM attempts JOIN runs ON runs.id = attempts.run"
-    " WHERE attempts.finished_at IS NULL ORDER BY attempts.launched_at, attempts.id LIMIT :limit"
+    " WHERE attempts.finished_at IS NULL ORDER BY +attempts.launched_at, attempts.id LIMIT :limit"
 )
 _REPORTS = Statement(
-    "SELECT reports.status, count(*) FROM runs JOIN reports ON reports.run = runs.id"
-    " WHERE runs.created_at >= :since AND reports.fact NOT LIKE '%~%' GROUP BY reports.status"
+    "SELECT reports.status, count(*) FROM runs CROSS JOIN reports"
+    " WHERE reports.run = runs.id AND runs.created_at >= :since AND reports.fact NOT LIKE '%~%' GROUP BY reports.status"
 )
 _OPEN_REPORTS = Statement(
     "SELECT reports.run, reports.channel, reports.fact, reports.status, reports.reference, reports.version, reports.at"
-    " FROM runs JOIN reports ON reports.run = runs.id WHERE runs.created_at >= :since"
+    " FROM runs CROSS JOIN reports WHERE reports.run = runs.id AND runs.created_at >= :since"
     " AND reports.status = 'sending' AND reports.fact NOT LIKE '%~%' ORDER BY reports.at, reports.fact LIMIT :limit"
 )
 _UNTOLD = Statement(
