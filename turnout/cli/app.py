@@ -150,6 +150,18 @@ def runs(
 
 
 @app.command()
+def figures(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="owner/name")],
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many days, with today.")] = 30,
+    json: Json = False,
+) -> None:
+    """How a project does: success, durations, flaky tests, coverage, deploys, DORA's four."""
+    from turnout.cli.figures import figures as work
+
+    work(project, days, as_json=json)
+
+
+@app.command()
 def show(run: RunId, json: Json = False) -> None:
     """One run: its stages, attempts, failed tests, findings and reasons."""
     from turnout.cli.read import show as work
