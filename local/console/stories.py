@@ -299,7 +299,8 @@ def _failed(stage: str, task: str, seconds: float, chance: random.Random, number
         FailedCase(
             id="tests/test_basket.py::test_two_tabs_add_at_once",
             name="test_two_tabs_add_at_once",
-            message="E   sqlalchemy.exc.OperationalError: database is locked\n\ntests/test_basket.py:88: OperationalError",
+            message="E   sqlalchemy.exc.OperationalError: database is locked\n\n"
+            "tests/test_basket.py:88: OperationalError",
         ),
     )
     total = 412 + number % 30

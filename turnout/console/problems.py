@@ -77,8 +77,18 @@ def response(
         errors=list(errors),
     )
     told = dict(headers or {}) | {"Cache-Control": "no-store"}
+    if _for_people(request):
+        from turnout.console.pages.wrong import wrong
+
+        return wrong(request, problem, told)
     said = json.dumps(problem.model_dump())  # ASCII: what others have sent may be no Unicode
     return Response(said, status, headers=told, media_type=MEDIA_TYPE)
+
+
+def _for_people(request: Request) -> bool:
+    """Whether a browser shows the answer to somebody."""
+    machines = ("/api/", "/metrics", "/badges/", "/slack/", "/static/", "/live/")
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(machines)
 
 
 def status_of(error: TurnoutError) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 _ESCAPE = re.compile(
     r"\x1b\[([0-9;:]*)m"  # colour
-    r"|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])"  # anything else
+    # … and any other
+    r"|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters, \r among them; \t stays
 )
 _TONES = (

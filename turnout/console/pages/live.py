@@ -177,7 +177,7 @@ class Hub:
 
 
 @router.get("/live/runs")
-async def live_runs(request: Request, who: Who, after: str = "") -> StreamingResponse:
+async def live_runs(request: Request, _who: Who, after: str = "") -> StreamingResponse:
     """``runs``, whenever a run is new, went on or ended."""
     return _stream(Hub.of(request).watch(lambda now: Told("runs", now.mark), _seen(request, after)))
 

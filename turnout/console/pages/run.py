@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from turnout.acting import Acting
 from turnout.console.pages.asking import Look, Who, run_for
-from turnout.console.pages.deciding import may_decide
+from turnout.console.pages.deciding import Act, may_decide
 from turnout.console.pages.picture import picture
 from turnout.console.pages.rendering import page
 from turnout.console.pages.showing import shown
 from turnout.core.access import Viewer
-from turnout.core.causes import causes
 from turnout.core.errors import NotFound
 from turnout.core.explain import explain
 from turnout.core.ports import StoredEvent
@@ -31,25 +31,31 @@ SAFE = ("image/png", "image/jpeg", "text/plain")
 
 
 @router.get("/runs/{run}")
-def run(request: Request, run: str, who: Who, look: Look, at: int = 0) -> HTMLResponse:
-    return page(request, "run.html", who, **_values(request, run, who, look, at))
+def run(
+    request: Request, run: str, who: Who, look: Look, act: Act, at: int = 0, coming: bool = False
+) -> HTMLResponse:
+    """``coming``: it has just been asked for, and may not be there yet."""
+    try:
+        values = _values(run, who, look, act, at)
+    except NotFound:
+        if not coming:
+            raise
+        return page(request, "coming.html", who, run=run)
+    return page(request, "run.html", who, **values)
 
 
 @router.get("/runs/{run}/part")
-def run_part(request: Request, run: str, who: Who, look: Look, at: int = 0) -> HTMLResponse:
+def run_part(request: Request, run: str, who: Who, look: Look, act: Act, at: int = 0) -> HTMLResponse:
     """What changes with time. ``at`` beyond its events, or 0: as it is now."""
-    return page(request, "run_part.html", who, **_values(request, run, who, look, at))
+    return page(request, "run_part.html", who, **_values(run, who, look, act, at))
 
 
 @router.get("/runs/{run}/why")
 def why(request: Request, run: str, who: Who, look: Look, stage: str = "") -> HTMLResponse:
     """The causes, of one stage or of the whole run."""
     state = run_for(who, look, run)
-    if stage and stage not in state.stages:
-        raise NotFound(f"run {state.id[:12]} has no stage {stage!r}", f"it has {', '.join(state.stages)}")
-    history = [stored.event for stored in look.events(state.id)]
     name = "why.html" if request.headers.get("hx-request") else "why_page.html"
-    return page(request, name, who, causes=causes(history, stage), run=state.id, stage=stage)
+    return page(request, name, who, causes=look.why(state.id, stage), run=state.id, stage=stage)
 
 
 @router.get("/runs/{run}/file")
@@ -77,7 +83,7 @@ def _pieces(look: Looking, key: str, size: int) -> Iterator[bytes]:
         at += len(piece)
 
 
-def _values(request: Request, given: str, who: Viewer, look: Looking, at: int) -> dict[str, Any]:
+def _values(given: str, who: Viewer, look: Looking, act: Acting, at: int) -> dict[str, Any]:
     latest = run_for(who, look, given)
     history = look.events(latest.id)
     past = 0 < at < latest.version
@@ -91,11 +97,11 @@ def _values(request: Request, given: str, who: Viewer, look: Looking, at: int) -
         "past": past,
         "at": when,
         "told": _told(history, state.version),
-        "picture": picture(state, it.timeline.critical if state.finished else ()),
+        "picture": picture(state),
         "ticks": ticks(it.timeline.seconds),
         "phases": tuple(Phase),
         "files": files(state),
-        "may_decide": frozenset() if past else may_decide(request, who, latest),
+        "may_decide": frozenset() if past else may_decide(act, who, latest),
         "now": datetime.now(UTC),
     }
 

@@ -55,7 +55,8 @@ class ShownAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ShownStage:
-    """``attempts``: the newest of each task first, those that went wrong before the others. ``unfold``: worth a look."""
+    """``attempts``: the newest of each task first, those that went wrong before the others. ``unfold``: worth a
+    look."""
 
     name: str
     planned: PlannedStage
