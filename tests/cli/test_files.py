@@ -189,7 +189,7 @@ def test_an_unknown_event_is_told_those_there_are(house: House, folder: Path) ->
     said = house.turnout("plan", "--event", "cake")
     assert (said.status, said.out) == (2, "")
     assert said.err == (
-        "turnout: --event: got 'cake' (expected one of push, pull_request, tag, manual, schedule)\n"
+        "turnout: --event: got 'cake' (expected one of push, pull_request, tag, manual, schedule, dispatch)\n"
     )
 
 

@@ -186,7 +186,11 @@ def test_why_is_told_in_sentences(house: House) -> None:
     run = failed(house)
     said = house.turnout("explain", run.id, "test")
     assert "The agent ended test as failure: 1 of 2 tests failed." in said.out.splitlines()
-    assert house.turnout("explain", run.id, "test", "--json").json == said.out.splitlines()
+    given = house.turnout("explain", run.id, "test", "--json").json
+    assert given["about"] == said.out.splitlines()[: len(given["about"])]
+    ended = next(each for each in given["causes"] if each["event"] == "task_finished")
+    assert (ended["rule"], ended["values"]["retries.max"], ended["stage"]) == ("retries", 0, "test")
+    assert f"  ↳ W{ended['flips'][0][1:]}." in said.out.splitlines()
     whole = house.turnout("explain", run.id).out
     assert "The run ended as failure: test ended as failure: 1 of 2 tests failed." in whole
 

@@ -64,6 +64,27 @@ def plan(
     raise typer.Exit(work(file, project_file, change, as_json=json))
 
 
+@app.command()
+def simulate(
+    file: File = Path("pipeline.yml"),
+    project: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="Whose changes; else those of this checkout.")
+    ] = "",
+    against: Annotated[
+        str, typer.Option(metavar="FILE|REV", help="The file as it was: another file, or a revision.")
+    ] = "HEAD",
+    last: Annotated[int, typer.Option(min=1, max=500, help="How many recorded changes.")] = 50,
+    json: Json = False,
+) -> None:
+    """Try a pipeline file on recorded changes: what would run otherwise than with the file as it was.
+
+    Exit status: 0 nothing would be different, 1 something would, 2 the file is not valid.
+    """
+    from turnout.cli.simulating import simulate as work
+
+    raise typer.Exit(work(file, project, against, last, as_json=json))
+
+
 # --- the stack ----------------------------------------------------------------------------------------
 
 
@@ -203,6 +224,19 @@ def explain(
     from turnout.cli.read import explain as work
 
     work(run, stage, delivery, as_json=json)
+
+
+@app.command()
+def replay(
+    run: RunId,
+    at: Annotated[int | None, typer.Option(min=1, help="After this many of its events; else all.")] = None,
+    step: Annotated[bool, typer.Option("--step", help="Go through its events with the arrow keys.")] = False,
+    json: Json = False,
+) -> None:
+    """A run as it was, rebuilt from its events."""
+    from turnout.cli.replaying import replay as work
+
+    work(run, at, step=step, as_json=json)
 
 
 @app.command()

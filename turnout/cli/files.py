@@ -20,7 +20,7 @@ def validate(file: Path, *, project: bool, as_json: bool) -> int:
     try:
         _parse_project(file) if project else _parse_pipeline(file, None)
     except InvalidConfig as error:
-        return _refused(error, as_json=as_json)
+        return refused(error, as_json=as_json)
     if as_json:
         print_json({"errors": []})
     else:
@@ -28,7 +28,8 @@ def validate(file: Path, *, project: bool, as_json: bool) -> int:
     return 0
 
 
-def _refused(error: InvalidConfig, *, as_json: bool) -> int:
+def refused(error: InvalidConfig, *, as_json: bool) -> int:
+    """Every problem of it; 1."""
     if as_json:
         print_json({"errors": [asdict(problem) for problem in error.problems]})
     else:
@@ -46,7 +47,7 @@ def plan(file: Path, project_file: Path | None, change: dict[str, Any], *, as_js
         project = _parse_project(project_file) if project_file else ProjectConfig(repository=repository)
         config = _parse_pipeline(file, project)
     except InvalidConfig as error:
-        return _refused(error, as_json=as_json)
+        return refused(error, as_json=as_json)
     found = planned(config, project, _change(project.repository, change))
     if isinstance(found, NotTriggered):
         if as_json:

@@ -54,13 +54,14 @@ class LiveView:
             mark: RenderableType = self._spinner if running else Text.from_markup(light(stage))
             took = between(stage.started_at, stage.finished_at or (now if running else None))
             table.add_row(
-                mark, Text(stage.name, style="bold" if running else ""), took, Text(_said(stage, now))
+                mark, Text(stage.name, style="bold" if running else ""), took, Text(said_of(stage, now))
             )
         problems = [Text(str(problem), style="red") for problem in run.problems]
         return Group(head, table, *problems)
 
 
-def _said(stage: Stage, now: datetime) -> str:
+def said_of(stage: Stage, now: datetime) -> str:
+    """How the stage stands, or how it ended."""
     if stage.outcome is not None:
         tries = f"{stage.attempts} attempts" if stage.attempts > 1 else ""
         return "; ".join(part for part in (_summary(stage), tries, stage.reason, standing(stage)) if part)

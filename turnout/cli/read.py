@@ -11,8 +11,8 @@ from rich.table import Table
 
 from turnout.cli.finding import find_run, open_store
 from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print_json
+from turnout.cli.why import told
 from turnout.core.errors import NotFound
-from turnout.core.explain import explain as explained
 from turnout.core.model import Outcome
 from turnout.core.ports import Delivery, RunFilter
 from turnout.core.run import Run, Stage
@@ -130,14 +130,7 @@ def explain(given: str, stage: str, delivery: str, *, as_json: bool) -> None:
         _sentences([line for each in found for line in _became(each)], as_json=as_json)
         return
     run = find_run(found[0].run if found else given)
-    history = [stored.event for stored in store.events(run.id)]
-    try:
-        sentences = explained(history, stage)
-    except KeyError:
-        raise NotFound(
-            f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}"
-        ) from None
-    _sentences(sentences, as_json=as_json)
+    told(run, [stored.event for stored in store.events(run.id)], stage, as_json=as_json)
 
 
 def _became(delivery: Delivery) -> Iterator[str]:

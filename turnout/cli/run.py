@@ -67,7 +67,7 @@ def local_change(path: Path, event: str, branch: str) -> Change:
     tag = on if kind is ChangeKind.TAG else ""
     return Change(
         kind=kind,
-        repository=f"local/{_word(path.name)}",
+        repository=local_project(path),
         clone_url=str(path),
         ref=f"refs/tags/{tag}" if tag else f"refs/heads/{on}",
         sha=taken.sha,
@@ -80,9 +80,9 @@ def local_change(path: Path, event: str, branch: str) -> Change:
     )
 
 
-def _word(name: str) -> str:
-    """A folder's name as the second half of ``owner/name``."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or "checkout"
+def local_project(path: Path) -> str:
+    """What the runs of a checkout on this machine belong to: ``local/`` and the folder, as such a name may be."""
+    return f"local/{re.sub(r'[^A-Za-z0-9_.-]+', '-', path.name).strip('.-') or 'checkout'}"
 
 
 def _nothing_to_run(change: Change, file: str) -> str:
