@@ -24,6 +24,7 @@ class Remote:
     files: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     away: bool = False
+    paths: tuple[str, ...] | None = None
 
     def read(self, change: Change, path: str) -> str | None:
         if self.away:
@@ -31,8 +32,11 @@ class Remote:
         self.asked.append((change.sha, path))
         return self.files.get((change.sha, path))
 
+    def head(self, change: Change) -> str:
+        raise NotImplementedError("nothing here asks for it")
+
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
-        return None
+        return self.paths
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Desk:
     remote: Remote = field(default_factory=Remote)
     project: ProjectConfig | None = SHOP
     parsed: int = 0
+    change: Change | None = None
 
     def __post_init__(self) -> None:
         self.planner = RepositoryPlanner(self, self.remote, self.parse)
@@ -63,7 +68,8 @@ class Desk:
             branch="main",
         )
         self.remote.files.setdefault((sha, "pipeline.yml"), TEXT)
-        found = self.planner(m.RunRequested(trigger="t", change=change, **more)).plan
+        planned = self.planner(m.RunRequested(trigger="t", change=change, **more))
+        found, self.change = planned.plan, planned.change
         assert isinstance(found, Plan)
         return found
 
@@ -139,3 +145,15 @@ def test_what_was_not_asked_for_longest_is_forgotten_first() -> None:
     assert known.find("a") == ord("a")
     known.keep("c", 3)
     assert [known.find(key) for key in "abc"] == [ord("a"), None, 3]
+
+
+def test_of_very_many_changed_files_all_decide_and_none_is_carried_along() -> None:
+    desk = Desk()
+    text = "pipeline: {stages: [{agent: lint, when: {paths: ['src/**']}}, test]}\n"
+    desk.remote.files["a" * 40, "pipeline.yml"] = text
+    for names, recorded in (((*("d",) * 3_000, "src/a"), None), (("docs/a",), ("docs/a",))):
+        desk.remote.paths = names
+        lint, _ = desk.plan().stages
+        assert bool(lint.skip) == (names == ("docs/a",))
+        assert desk.change is not None
+        assert desk.change.paths == recorded

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from local.github.repositories import Moved, Repositories
 from local.github.webhooks import Webhook
@@ -172,6 +173,16 @@ class Hub:
                 lambda at, *_: _or_none(self._git.compare(self.repository, *at)),
             ),
             (r"/contents/(.+)", "GET", self._contents),
+            (
+                r"/commits/((?:heads|tags)/.+)",
+                "GET",
+                lambda at, *_: _or_none(self._git.commit(self.repository, *at)),
+            ),
+            (
+                r"/git/trees/([0-9a-f]{40})",
+                "GET",
+                lambda at, *_: _or_none(self._git.tree(self.repository, *at)),
+            ),
             (r"/branches/([^/]+)", "GET", self._branch),
             (
                 r"",
@@ -219,7 +230,7 @@ class Hub:
         return _page([each.described() for each in self.webhooks.values()], query, lambda items: items)
 
     def _contents(self, at: Sequence[str], _body: Json, query: Mapping[str, str], _token: str) -> Answer:
-        return _or_none(self._git.contents(self.repository, at[0], query.get("ref", "")))
+        return _or_none(self._git.contents(self.repository, unquote(at[0]), query.get("ref", "")))
 
     def _branch(self, at: Sequence[str], _body: Json, _query: Mapping[str, str], _token: str) -> Answer:
         sha = self._git.head(self.repository, at[0])

@@ -136,6 +136,25 @@ class Repositories:
         coded = base64.encodebytes(content).decode()
         return {"type": "file", "path": path, "size": len(content), "encoding": "base64", "content": coded}
 
+    def commit(self, repository: str, ref: str) -> Json | None:
+        """Of a ref without ``refs/``, or a commit. None: there is none."""
+        for name in (f"refs/{ref}", ref):
+            try:
+                return {"sha": self._git(repository, "rev-parse", "--verify", f"{name}^{{commit}}").strip()}
+            except subprocess.CalledProcessError:
+                continue
+        return None
+
+    def tree(self, repository: str, sha: str) -> Json | None:
+        """All of a commit's files and folders. None: there is no such commit."""
+        try:
+            lines = self._git(repository, "ls-tree", "-r", "-t", "-z", "--full-tree", sha).split("\0")
+        except subprocess.CalledProcessError:
+            return None
+        entries = [(*line.partition("\t")[0].split(" "), line.partition("\t")[2]) for line in lines if line]
+        tree = [{"mode": mode, "type": kind, "sha": id, "path": path} for mode, kind, id, path in entries]
+        return {"sha": sha, "tree": tree, "truncated": False}
+
     def head(self, repository: str, branch: str) -> str:
         """The commit of a branch; empty: there is none."""
         return self.refs(repository).get(f"refs/heads/{branch}", "")

@@ -23,12 +23,17 @@ class AppCheckout:
 
         Raises: PermanentError (not installed there), TransientError.
         """
-        found = urlsplit(clone_url)
-        if f"{found.scheme}://{found.netloc}" != web(self.api.url("")):
-            return None
-        if found.path.removesuffix(".git").strip("/").lower() != repository.lower():
+        if not of_repository(repository, clone_url, self.api):
             return None
         return Credential(self.auth.reading(repository, self.api.as_app), USERNAME)
+
+
+def of_repository(repository: str, clone_url: str, api: GitHubApi) -> bool:
+    """Whether the address is that of the repository on the API's own GitHub."""
+    found = urlsplit(clone_url)
+    if f"{found.scheme}://{found.netloc}" != web(api.url("")):
+        return False
+    return found.path.removesuffix(".git").strip("/").lower() == repository.lower()
 
 
 def web(api: str) -> str:

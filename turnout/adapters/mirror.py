@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.adapters.git_command import Address, Credential, Git, GitFailed, address, said
+from turnout.adapters.source_text import check_size, text_of
 from turnout.core.change import Change
 from turnout.core.comparing import Base, base_of
 from turnout.core.errors import PermanentError, TransientError
 
-MAX_TEXT = 1_000_000  # bytes of a file that `GitSource.read` gives
 MOST_PACKS = 40
 _KEEP = "refs/turnout/keep"
 _MIRROR_CONFIG = """\
@@ -283,12 +283,8 @@ class GitSource:
                 content = body[: int(size)]
             case _:  # missing, dangling, a folder, a link out of the repository
                 return None
-        if len(content) > MAX_TEXT:
-            raise PermanentError(f"{path} has {len(content)} bytes, at most {MAX_TEXT} are read")
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise PermanentError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        check_size(path, len(content))
+        return text_of(path, content)
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
         base = base_of(change)

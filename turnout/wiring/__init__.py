@@ -103,11 +103,10 @@ class Wiring(Channels, Jobs, OfPeople):
     @cached_property
     def planner(self) -> RepositoryPlanner:
         from turnout.adapters.config_files import read_pipeline
-        from turnout.adapters.mirror import GitSource
         from turnout.planning import RepositoryPlanner
 
         parse = partial(read_pipeline, agents=self.settings.kinds)
-        return RepositoryPlanner(self.projects, GitSource(self.mirrors, self.checkout_credential), parse)
+        return RepositoryPlanner(self.projects, self.source, parse)
 
     @cached_property
     def gateway(self) -> Gateway:

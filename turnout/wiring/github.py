@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from turnout.adapters.github_deliveries import GitHubDeliveries
     from turnout.asking import Asking
     from turnout.auditing import Auditing
+    from turnout.core.change import Change
+    from turnout.core.ports import Source
     from turnout.redelivering import Redelivering
 
 
@@ -79,6 +81,31 @@ class OnGitHub(Foundations):
             return [each.repository for each in self.projects.all() if not self._foreign(each.repository)]
 
         return GitHubDeliveries(self.github, repositories, self.settings.github_hook_url)
+
+    @cached_property
+    def source(self) -> Source:
+        from turnout.adapters.mirror import GitSource
+
+        git = GitSource(self.mirrors, self.checkout_credential)
+        if self.github is None:
+            return git
+        from turnout.adapters.github_source import EitherSource, GitHubSource
+
+        return EitherSource(git, GitHubSource(self.github), self._only_by_api)
+
+    def _only_by_api(self, change: Change) -> bool:
+        """Of a repository on our GitHub: git has nothing to show there, as a token of ours is for the API alone; or
+        there is no git on this machine.
+        """
+        from shutil import which
+
+        from turnout.adapters.github_checkout import of_repository
+
+        if self.github is None or not of_repository(change.repository, change.clone_url, self.github):
+            return False
+        if self._foreign(change.repository):
+            return False
+        return which("git") is None or self.checkout_credential(change.repository, change.clone_url) is None
 
     def _unserved(self, repository: str) -> str:
         """Why pushes to the repository would start nothing; empty: a project file serves it."""
