@@ -1,6 +1,6 @@
 """The ledger's questions: counts over a window, and what is open. An index answers each.
 
-``CROSS JOIN`` and ``ORDER BY +column`` tell SQLite which one: the window's, or that of what is open. PostgreSQL chooses well.
+``CROSS JOIN`` and ``ORDER BY +column`` tell SQLite which one: the window's, or that of what is open.
 """
 
 from __future__ import annotations
