@@ -24,6 +24,10 @@ key, rig = key, rig
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
+    return described()
+
+
+def described() -> Contract:
     script = ROOT / "local/setup/github.sh"
     where = subprocess.run([script, "--where", "api"], check=True, capture_output=True, text=True).stdout
     file = Path(where.strip()) / "generated" / "api.github.com.json"
