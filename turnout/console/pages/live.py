@@ -125,7 +125,8 @@ class Hub:
     ) -> AsyncIterator[bytes]:
         """The stream for one watcher, who has seen ``after``."""
         self._watchers += 1
-        self._runs[run] += bool(run)
+        if run:
+            self._runs[run] += 1
         if attempted is not None:
             self._logs[attempted] += 1
         turn = self._turn
@@ -148,7 +149,8 @@ class Hub:
                 turn = self._turn
         finally:
             self._watchers -= 1
-            self._forget(self._runs, run)
+            if run:
+                self._forget(self._runs, run)
             if attempted is not None:
                 self._forget(self._logs, attempted)
 
