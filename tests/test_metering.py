@@ -90,8 +90,13 @@ def house() -> House:
 
 
 @pytest.fixture
-def busy(house: House) -> House:
+def busy() -> House:
+    return busy_house()
+
+
+def busy_house() -> House:
     """A bit of everything."""
+    house = House()
     lost = Result(outcome=Outcome.ERROR, lost=True)
     ship = Told("ship", "deploy", ((50, 51, 60),), (success(),), environment="live", needs=("unit",))
     house.end("a", Outcome.SUCCESS, 60, unit(failure(), lost, success(), retries=1, lost=1), ship)

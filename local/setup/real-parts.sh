@@ -62,6 +62,8 @@ has busybox || missing+=(busybox-static)
 has_docker || missing+=(docker.io iptables iproute2)
 [ -x /bin/busybox ] || missing+=(busybox-static)
 has debootstrap || has_sbin debootstrap || missing+=(debootstrap)
+# Reads the metrics, and tries the alert rules.
+has prometheus && has promtool || missing+=(prometheus)
 # Builds Kubernetes' servers; an old one can fetch the Go that it takes.
 has go || missing+=(golang-go)
 # A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.

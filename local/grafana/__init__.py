@@ -1,0 +1,1 @@
+"""Grafana: its dashboard, made by code, and what provisions it."""

@@ -1,0 +1,1 @@
+"""Prometheus: what it scrapes, and what it warns of."""
