@@ -13,6 +13,7 @@ from turnout.core.artifact_keys import attempt_key
 from turnout.core.attestation import Attestation
 from turnout.core.causes import Cause, causes
 from turnout.core.dead_letters import DeadLetter
+from turnout.core.dsse import Signed
 from turnout.core.errors import NotFound, PermanentError
 from turnout.core.explain import explain
 from turnout.core.figures import ProjectFigures
@@ -176,6 +177,10 @@ class Looking:
             for attempt in task.attempts
         }
         return tuple(each for each in self.store.attestations(state.id) if each.attempt in wanted)
+
+    def signed(self, run: str, stage: str = "") -> tuple[Signed, ...]:
+        """The same as envelopes. Raises: NotFound."""
+        return tuple(each.signed() for each in self.attestations(run, stage))
 
     # what attempts leave behind
     def logs(self, run: str, stage: str = "") -> tuple[AttemptLog, ...]:

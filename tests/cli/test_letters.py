@@ -27,20 +27,23 @@ def bury(reason: str) -> None:
     )
 
 
-def told(capsys: pytest.CaptureFixture[str], *, retry: bool = False) -> dict[str, Any]:
-    letters(retry=retry, as_json=True)
+def told(capsys: pytest.CaptureFixture[str], *, retry: bool = False, discard: bool = False) -> dict[str, Any]:
+    letters(retry=retry, discard=discard, as_json=True)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
-def test_a_dead_letter_is_listed_with_its_reason_and_put_back_once(
+def test_a_dead_letter_is_listed_with_its_reason_and_put_back_once_or_given_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     prepare(wiring().settings)
     wiring().bus.ensure_topics()
-    assert told(capsys) == {"letters": [], "retried": 0}
+    assert told(capsys) == {"letters": [], "retried": 0, "discarded": 0}
     bury("no run r1")
     (letter,) = told(capsys)["letters"]
     assert (letter["topic"], letter["key"], letter["reason"]) == ("pipeline.events", "acme/shop", "no run r1")
     assert told(capsys, retry=True)["retried"] == 1
-    assert told(capsys) == {"letters": [], "retried": 0}
+    assert told(capsys) == {"letters": [], "retried": 0, "discarded": 0}
+    bury("never again")
+    assert told(capsys, discard=True)["discarded"] == 1
+    assert told(capsys) == {"letters": [], "retried": 0, "discarded": 0}

@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
-from turnout.cli.finding import find_run, person
+from turnout.cli.finding import person
+from turnout.cli.reaching import reach
 from turnout.cli.shown import console, print_json
 from turnout.core.errors import PermanentError
-from turnout.core.run import Run, StageStatus
+from turnout.core.run import Run
+from turnout.reach import Reach, Verb
 from turnout.stack.lock import held
 from turnout.wiring import wiring
 
 
 def cancel(given: str, by: str, reason: str, *, as_json: bool) -> int:
-    run = find_run(given)
-    if run.finished:
-        raise PermanentError(f"run {run.id[:12]} has ended already", "there is nothing to cancel")
-    wiring().commands.cancel(run, person(by), reason)
-    return _said(run, "cancel", "asked to stop", as_json)
+    system = reach()
+    run = system.sight.run(given)
+    system.cancel(run, _who(by, system), reason)
+    return _said(system, run, "cancel", "asked to stop", as_json)
 
 
 def rerun(given: str, by: str, *, failed: bool, stage: str, as_json: bool) -> int:
-    run = find_run(given)
     if failed and stage:
         raise PermanentError("--failed and --stage exclude each other", "give one of them")
-    if not run.finished:
-        raise PermanentError(f"run {run.id[:12]} has not ended", f"`turnout cancel {run.id[:12]}` first")
-    if run.plan is None:
-        raise PermanentError(f"run {run.id[:12]} has no plan: its file was not valid", "push a fix instead")
-    if stage and stage not in run.stages:
-        raise PermanentError(f"no stage {stage!r}", f"it has {', '.join(run.stages)}")
-    new = wiring().commands.rerun(run, person(by), failed=failed, stage=stage)
+    system = reach()
+    run = system.sight.run(given)
+    new = system.rerun(run, _who(by, system), failed=failed, stage=stage)
     if as_json:
         print_json({"run": new, "rerun_of": run.id})
     else:
         console.print(f"run {new[:12]} is to run {run.id[:12]} again; `turnout show {new[:12]}`")
-        _say_who_will()
+        _say_who_will(system)
     return 0
 
 
-def _say_who_will() -> None:
+def decide_on(verb: Verb, given: str, stage: str, by: str, comment: str, *, as_json: bool) -> int:
+    system = reach()
+    run = system.sight.run(given)
+    system.decide(verb, run, stage, _who(by, system), comment)
+    return _said(system, run, verb, f"{stage}: {verb} recorded", as_json)
+
+
+def _who(by: str, system: Reach) -> str:
+    """Raises: PermanentError where somebody says who asks, and the console knows that better."""
+    if by and system.at:
+        raise PermanentError(f"{system.at} knows who you are", "leave --by out")
+    return person(by)
+
+
+def _say_who_will(system: Reach) -> None:
     settings = wiring().settings
-    if settings.embedded and not held(settings.home):
+    if not system.at and settings.embedded and not held(settings.home):
         console.print("[yellow]No stack of this home is up: it waits in the log until `turnout up`.[/]")
 
 
-def decide_on(verb: str, given: str, stage: str, by: str, comment: str, *, as_json: bool) -> int:
-    run = find_run(given)
-    if stage not in run.stages:
-        raise PermanentError(f"no stage {stage!r}", f"it has {', '.join(run.stages)}")
-    if run.stages[stage].status is not StageStatus.WAITING:
-        raise PermanentError(
-            f"{stage} does not wait for approval", f"`turnout explain {run.id[:12]} {stage}`"
-        )
-    act = wiring().commands.approve if verb == "approve" else wiring().commands.reject
-    act(run, stage, person(by), comment)
-    return _said(run, verb, f"{stage}: {verb} recorded", as_json)
-
-
-def _said(run: Run, verb: str, text: str, as_json: bool) -> int:
+def _said(system: Reach, run: Run, verb: str, text: str, as_json: bool) -> int:
     if as_json:
         print_json({"run": run.id, "asked": verb})
     else:
         console.print(f"run {run.id[:12]}: {text}; `turnout show {run.id[:12]}`")
-        _say_who_will()
+        _say_who_will(system)
     return 0

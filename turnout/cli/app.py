@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,21 @@ RunId = Annotated[
 ]
 StageName = Annotated[str, typer.Argument(metavar="STAGE", help="A stage's name.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")]
+
+
+@app.callback()
+def turnout(
+    remote: Annotated[
+        str,
+        typer.Option(
+            "--remote",
+            metavar="URL",
+            help="Ask this console, not the one of `turnout login`; `local`: this machine. Also TURNOUT_REMOTE.",
+        ),
+    ] = "",
+) -> None:
+    if remote:
+        os.environ["TURNOUT_REMOTE"] = remote
 
 
 # --- the pipeline file ------------------------------------------------------------------------------
@@ -131,6 +147,31 @@ def settings() -> None:
     from turnout.adapters.settings import describe
 
     typer.echo(describe(), nl=False)
+
+
+# --- consoles ------------------------------------------------------------------------------------------
+
+
+@app.command()
+def login(
+    url: Annotated[str, typer.Argument(metavar="URL", help="A console's address.")],
+    token: Annotated[
+        str, typer.Option(help="A token made there; else it is asked for, or read from standard input.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Sign in to a console: what is read and asked for is about it from then on."""
+    from turnout.cli.signing import login as work
+
+    raise typer.Exit(work(url, token, as_json=json))
+
+
+@app.command()
+def logout(json: Json = False) -> None:
+    """Forget the console that commands are about, and its token."""
+    from turnout.cli.signing import logout as work
+
+    raise typer.Exit(work(as_json=json))
 
 
 # --- runs ----------------------------------------------------------------------------------------------
@@ -271,12 +312,13 @@ def audit(
 @app.command("dead-letters")
 def dead_letters(
     retry: Annotated[bool, typer.Option("--retry", help="Put them back where they came from.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Give them up for good.")] = False,
     json: Json = False,
 ) -> None:
     """Messages that no function would take, with the reasons."""
     from turnout.cli.letters import letters as work
 
-    work(retry=retry, as_json=json)
+    work(retry=retry, discard=discard, as_json=json)
 
 
 @app.command()

@@ -13,11 +13,12 @@ from rich.markup import escape
 
 from turnout.adapters.signing import Believed, believe
 from turnout.adapters.signing import public_keys as read_public_keys
-from turnout.cli.finding import find_run, open_store
+from turnout.cli.finding import open_store
+from turnout.cli.reaching import reach
 from turnout.cli.shown import console, print_json
 from turnout.core.attestation import image_digest
 from turnout.core.dsse import NotAttested, Signed, UnknownKey
-from turnout.core.errors import NotFound, PermanentError
+from turnout.core.errors import PermanentError
 from turnout.core.judging import Verdict, judge
 from turnout.wiring import wiring
 
@@ -55,15 +56,9 @@ def _digest(image: str) -> str:
 
 
 def export(given: str, stage: str) -> None:
-    run = find_run(given)
-    if stage and stage not in run.stages:
-        raise NotFound(f"run {run.id[:12]} has no stage {stage!r}", f"it has {', '.join(run.stages)}")
-    attempts = {
-        attempt.id for each, task in run.tasks() if stage in ("", each.name) for attempt in task.attempts
-    }
-    for each in wiring().store.attestations(run.id):
-        if each.attempt in attempts:
-            print_json(each.signed().to_json())
+    sight = reach().sight
+    for each in sight.signed(sight.run(given).id, stage):
+        print_json(each.to_json())
 
 
 def public_keys() -> None:

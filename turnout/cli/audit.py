@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from rich.markup import escape
 from rich.table import Table
 
-from turnout.cli.finding import open_store
+from turnout.cli.reaching import reach
 from turnout.cli.shown import console, print_json
 from turnout.core.account import Account, Line, Unaccounted
 from turnout.core.errors import PermanentError
@@ -28,9 +28,7 @@ NAMES = {
 
 def audit(since: str, *, as_json: bool) -> int:
     """The exit status: 0 where everything is accounted for, 1 otherwise. Raises: PermanentError, TransientError."""
-    open_store()
-    now = wiring().clock.now()
-    account = wiring().auditing.account(_since(since, now) if since else None, ask=True)
+    account = reach().account(_since(since, wiring().clock.now()) if since else None)
     if as_json:
         print_json(to_json(account))
     else:

@@ -9,19 +9,19 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from turnout.cli.finding import find_run, open_store
+from turnout.cli.reaching import reach
 from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print_json
 from turnout.cli.why import told
 from turnout.core.errors import NotFound
 from turnout.core.model import Outcome
-from turnout.core.ports import Delivery, RunFilter
+from turnout.core.ports import Delivery, RunFilter, RunRow
 from turnout.core.run import Run, Stage
+from turnout.reach import Sight
 from turnout.reporting.view import standing
-from turnout.wiring import wiring
 
 
 def runs(limit: int, project: str, branch: str, *, as_json: bool) -> None:
-    rows = open_store().runs(RunFilter(project=project, branch=branch), limit=limit)
+    rows = _newest(reach().sight, RunFilter(project=project, branch=branch), limit)
     if as_json:
         print_json(
             [
@@ -51,8 +51,20 @@ def _iso(row: object) -> str | None:
     return at.isoformat() if at else None
 
 
+def _newest(sight: Sight, wanted: RunFilter, limit: int) -> Sequence[RunRow]:
+    rows: list[RunRow] = []
+    cursor = ""
+    while len(rows) < limit:
+        page = sight.runs(wanted, cursor=cursor, limit=limit - len(rows))
+        rows += page.items
+        cursor = page.next
+        if not cursor:
+            break
+    return rows
+
+
 def show(given: str, *, as_json: bool) -> None:
-    run = find_run(given)
+    run = reach().sight.run(given)
     if as_json:
         print_json(run.to_json())
         return
@@ -101,8 +113,8 @@ def _stage(stage: Stage) -> None:
 
 
 def events(given: str, *, as_json: bool) -> None:
-    run = find_run(given)
-    for stored in wiring().store.events(run.id):
+    sight = reach().sight
+    for stored in sight.events(sight.run(given).id):
         if as_json:
             print_json({"run": stored.run, "version": stored.version, "event": stored.event.to_json()})
         else:
@@ -119,8 +131,8 @@ def events(given: str, *, as_json: bool) -> None:
 
 def explain(given: str, stage: str, delivery: str, *, as_json: bool) -> None:
     """``given``: a run, or what ``delivery`` may be too: a delivery's id, or the beginning of a commit's."""
-    store = open_store()
-    found = wiring().looking.delivered(delivery or given) if delivery or not store.find_runs(given) else ()
+    sight = reach().sight
+    found = sight.delivered(delivery or given) if delivery or not sight.named(given) else ()
     if delivery and not found:
         raise NotFound(
             f"no delivery {delivery!r}, and none about such a commit", "`turnout deliveries` lists them"
@@ -129,8 +141,8 @@ def explain(given: str, stage: str, delivery: str, *, as_json: bool) -> None:
     if found and (len(found) > 1 or "" in became):
         _sentences([line for each in found for line in _became(each)], as_json=as_json)
         return
-    run = find_run(found[0].run if found else given)
-    told(run, [stored.event for stored in store.events(run.id)], stage, as_json=as_json)
+    run = sight.run(found[0].run if found else given)
+    told(run, [stored.event for stored in sight.events(run.id)], stage, as_json=as_json)
 
 
 def _became(delivery: Delivery) -> Iterator[str]:
@@ -153,7 +165,7 @@ def _sentences(sentences: Sequence[str], *, as_json: bool) -> None:
 
 
 def deliveries(limit: int, repository: str, *, as_json: bool) -> None:
-    rows = open_store().deliveries(limit=limit, repository=repository)
+    rows = reach().sight.deliveries(limit=limit, repository=repository).items
     if as_json:
         print_json([_plain(row) for row in rows])
         return

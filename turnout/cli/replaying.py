@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.markup import escape
 
-from turnout.cli.finding import find_run
 from turnout.cli.live import said_of
+from turnout.cli.reaching import reach
 from turnout.cli.shown import between, console, light, outcome_of, print_json
 from turnout.cli.why import flips_of
 from turnout.core.causes import Cause, causes
 from turnout.core.errors import PermanentError
 from turnout.core.events import Event
 from turnout.core.replay import rebuild
-from turnout.wiring import wiring
 
 _KEYS = "← → by one, ⇱ ⇲ to the ends, q to leave"
 _MOVES: dict[str, Callable[[int, int], int]] = {
@@ -31,8 +30,9 @@ _MOVES: dict[str, Callable[[int, int], int]] = {
 
 def replay(given: str, at: int | None, *, step: bool, as_json: bool) -> None:
     """``at``: the number of an event, None: the last, or the first to step from. Raises: NotFound."""
-    run = find_run(given)
-    history = [stored.event for stored in wiring().store.events(run.id)]
+    sight = reach().sight
+    run = sight.run(given)
+    history = [stored.event for stored in sight.events(run.id)]
     found = causes(history)
     if step:
         _step(history, found, at or 1)

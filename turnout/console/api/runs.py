@@ -145,7 +145,7 @@ def explanation(run: SeenRun, looking: Look, stage: Stage = "") -> Explanation:
     responses=errors(),
 )
 def attestations(run: SeenRun, looking: Look, stage: Stage = "") -> Attestations:
-    return Attestations(items=[each.signed().to_json() for each in looking.attestations(run.id, stage)])
+    return Attestations(items=[each.to_json() for each in looking.signed(run.id, stage)])
 
 
 @router.get(

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from turnout.console.api.answers import (
     BrokerNow,
@@ -19,6 +20,7 @@ from turnout.console.api.asked import Limit, Look, Parts, SeenProject, SeesAll, 
 from turnout.core.access import EVERYWHERE, Role
 from turnout.core.account import Account
 from turnout.core.figures import ProjectFigures
+from turnout.looking import Page
 
 router = APIRouter(tags=["system"])
 
@@ -69,10 +71,14 @@ def deliveries(
     who: Who,
     looking: Look,
     repository: Annotated[str, Query(max_length=300, description="Only of this one, as owner/name.")] = "",
+    named: Annotated[
+        str,
+        Query(max_length=300, description="An id, or the beginning of a commit's; nothing else counts then."),
+    ] = "",
     limit: Limit = 50,
 ) -> Deliveries:
     """Of repositories that you may not see there is nothing in it, so that a page may have fewer than asked for."""
-    page = looking.deliveries(repository=repository, limit=limit)
+    page = Page(looking.delivered(named)) if named else looking.deliveries(repository=repository, limit=limit)
     seen = [each for each in page.items if who.may(Role.VIEWER, each.repository or EVERYWHERE)]
     return Deliveries(items=seen, next=page.next)
 
@@ -109,6 +115,10 @@ def letters(_: SeesAll, looking: Look) -> Letters:
 def ledger(
     _: SeesAll,
     parts: Parts,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(description="Rows from then on are counted; by default those of some days."),
+    ] = None,
     ask: Annotated[bool, Query(description="Read GitHub's own lists now, however long that takes.")] = False,
 ) -> Account:
-    return parts.auditing.account(ask=ask)
+    return parts.auditing.account(since, ask=ask)
