@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,17 +19,22 @@ from turnout.adapters.settings import read_settings
 from turnout.core import messages as m
 from turnout.core.artifact_keys import attempt_key
 from turnout.core.change import Change
+from turnout.core.dead_letters import dead_letter
+from turnout.core.envelope import Received, Record
 from turnout.core.errors import InvalidConfig
 from turnout.core.ids import delivery_message_id
 from turnout.core.model import ChangeKind
 from turnout.core.plan import Plan
 from turnout.core.policy import attempt_token
-from turnout.core.ports import Delivery
+from turnout.core.ports import Delivery, Position, ReportRow
 from turnout.core.run import Attempt, Run, StageStatus, TaskStatus
+from turnout.core.topics import PIPELINE_EVENTS
 from turnout.orchestration import Orchestrator, Planned
 from turnout.wiring import Wiring, prepare
 
 DAYS = 14
+FINISHED = "finished"
+"""The fact that people are told of an ended run."""
 
 
 @dataclass
@@ -200,14 +206,50 @@ def fill(home: Path, *, runs: int = 120, seed: int = 7, now: datetime | None = N
         mood = chance.choices(("well", "fails", "flaky", "lost"), weights=[74, 13, 10, 3])[0]
         world.play(run.id, answer(mood, chance, number), approve="grace")
     _today(world, known, now)
+    _settle(world)
     return world
+
+
+def _settle(world: World) -> None:
+    """What the other parts of the stack would have done by now: agents and functions have read, people were told, ended
+    runs were counted. One record is refused, for the dead letters."""
+    wiring = world.wiring
+    for run in world.made:
+        state = world.store.load(run)
+        if state is not None and state.finished:
+            for channel in ("slack", "email", "github"):
+                world.store.record_report(
+                    ReportRow(
+                        run, channel, FINISHED, "sent", f"{channel}-{run[:8]}", state.version, world.clock.at
+                    )
+                )
+    while wiring.figuring.catch_up():
+        pass
+    for group, topics in wiring.looking.groups.items():
+        with closing(wiring.bus.consumer(group, topics)) as consumer:
+            while any(wiring.bus.lag(group, topics).values()):
+                read = consumer.poll(1.0, 1000)
+                consumer.commit(
+                    [Position(each.record.topic, each.partition, each.offset + 1) for each in read]
+                )
+    record = Record(PIPELINE_EVENTS, "acme/shop", b'{"run": 7}', (("ce_type", b"turnout.run.rerun"),))
+    refused = Received(record, 3, 41, world.clock.at.timestamp())
+    letter = dead_letter(
+        refused,
+        group="functions",
+        reason="data.run: got 7, wanted text",
+        status=422,
+        tries=1,
+        at=world.clock.at,
+    )
+    wiring.bus.producer().publish([letter])
 
 
 def _today(world: World, known: dict[str, Plan], now: datetime) -> None:
     """What goes on now, and one each of what can go wrong."""
     shop, chance = "acme/shop", world.chance
     scenes = (
-        (150, "fails", "Round prices half up, not half even", "grace"),
+        (150, "unit", "Round prices half up, not half even", "grace"),
         (122, "rollback", "Move the session store to Redis 7", "grace"),
         (95, "lost", "Cache the product images for a day", "grace"),
         (70, "flaky", "Show the delivery date in the basket", "grace"),

@@ -140,8 +140,8 @@ SECONDS = {
 
 
 def answer(mood: str, chance: random.Random, number: int) -> Callable[[str, str, int], Answer]:
-    """``mood``: how the run goes: well, fails, flaky, lost, rollback, errors, cancelled."""
-    victim = chance.choice(("unit", "unit", "end-to-end", "security", "lint"))
+    """``mood``: how the run goes: well, fails (unit: its unit tests), flaky, lost, rollback, errors, cancelled."""
+    victim = "unit" if mood == "unit" else chance.choice(("unit", "unit", "end-to-end", "security", "lint"))
 
     def does(stage: str, task: str, attempt: int) -> Answer:
         seconds = SECONDS.get(stage, 10.0) * chance.uniform(0.75, 1.35)
@@ -151,7 +151,7 @@ def answer(mood: str, chance: random.Random, number: int) -> Callable[[str, str,
             said = Result(outcome=Outcome.CANCELLED, summary="stopped when it was told to")
             return Answer(1.0, said, "\x1b[33mtold to stop\x1b[0m\n")
         if (
-            mood == "fails"
+            mood in ("fails", "unit")
             and (stage == victim or stage == "test")
             and (task.endswith(("3.12]", "=4]")) or "[" not in task)
         ):
