@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Protocol, assert_never
 
 from turnout.core.policy import may_approve
+from turnout.core.roles import Role as Role
 
 EVERYWHERE = "*"
 """In place of a project: what is of the whole server, and every project."""
-
-
-class Role(IntEnum):
-    """Each may what the ones before it may. ``viewer`` looks; ``operator`` starts, stops, tries again; ``approver``
-    lets a stage go on that waits; ``admin`` also handles dead letters, tokens of others and the audit log."""
-
-    VIEWER = 1
-    OPERATOR = 2
-    APPROVER = 3
-    ADMIN = 4
-
-    @property
-    def word(self) -> str:
-        return self.name.lower()
 
 
 class Scope(StrEnum):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from turnout.core.access import Role
 from turnout.core.config_types import Configured, People, Person, Refused
+from turnout.core.roles import Role
 
 
 class AccessConfig(Configured):
