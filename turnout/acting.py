@@ -162,6 +162,10 @@ class Acting:
     def signed_in(self, by: Actor) -> None:
         self._record(by, "sign in", by.viewer.person, "", "")
 
+    def refused(self, account: str, via: str, action: str, subject: str, project: str, reason: str) -> None:
+        """Somebody of whom nobody knows who they are: ``account`` is what another party calls them."""
+        self._record(Actor(Viewer("", via=via), f"{via}:{account}"), action, subject, project, reason)
+
     def not_signed_in(self, address: str, via: str, reason: str) -> None:
         nobody = Actor(Viewer("", via=via), address)
         self._record(nobody, "sign in", "", "", reason)

@@ -1,4 +1,4 @@
-"""The door for GitHub: ``POST /`` with a signed delivery."""
+"""The door for those outside: GitHub's signed deliveries at ``/``, presses of Slack's buttons at ``/slack/actions``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from turnout.webhook import MAX_BODY, MAX_EVENT_NAME, Answer
 from turnout.wiring import wiring
 
 log = get_logger()
+
+SLACK = "/slack/actions"
 
 
 @functions_framework.http
@@ -41,6 +43,14 @@ def _trace(request: Request, answer: Answer, began: datetime) -> None:
     found.record([Span(name, mine, parent.span, began, datetime.now(UTC), "server", attributes=about)])
 
 
+def _pressed(headers: dict[str, str], body: bytes) -> Answer:
+    buttons = wiring().slack_buttons
+    if buttons is None:
+        hint = "set TURNOUT_SLACK_TOKEN and TURNOUT_SLACK_SIGNING_SECRET"
+        return Answer(404, {"error": "no buttons are listened to here", "hint": hint})
+    return buttons.receive(headers, body)
+
+
 def _answer(request: Request) -> Answer:
     try:
         body = read_body(request, MAX_BODY)
@@ -52,6 +62,8 @@ def _answer(request: Request) -> Answer:
     if request.method != "POST":
         return Answer(405, {"error": f"{request.method} is not served here", "hint": "POST a delivery"})
     try:
+        if request.path == SLACK:
+            return _pressed(dict(request.headers), body)
         return wiring().webhook.receive(dict(request.headers), body)
     except InvalidSettings as error:
         log.error("not in service", reason=str(error))

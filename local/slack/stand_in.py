@@ -1,7 +1,8 @@
 """Slack's Web API on this machine, and its channels in the terminal: ``python local/slack/stand_in.py --port 8075``.
 
-Under ``/control/`` it answers tests in other processes: ``GET /control/messages``, ``GET /control/calls``, and
-``POST /control/faults`` with the fields of `local.slack.faults.Fault` as JSON.
+Under ``/control/`` it answers tests in other processes: ``GET /control/messages``, ``GET /control/calls``,
+``POST /control/faults`` with the fields of `local.slack.faults.Fault` as JSON, and ``POST /control/press`` with
+``channel``, ``label`` (what is written on the button), ``account``, ``url`` (the app's) and ``secret``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if __package__ in (None, ""):  # started as a file: its checkout is where `local
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.loopback import Loopback
+from local.slack.buttons import Finger
 from local.slack.faults import Answer, Fault
 from local.slack.workspace import Workspace
 
@@ -116,6 +118,12 @@ def _control(workspace: Workspace, name: str, arguments: dict[str, Any]) -> Answ
             except TypeError as error:
                 return Answer({"ok": False, "error": str(error)}, 400)
             return Answer({"ok": True})
+        case "press":
+            try:
+                finger = Finger(str(arguments.pop("url")), str(arguments.pop("secret")))
+                return Answer({"ok": True, "status": finger.press(workspace, **arguments)})
+            except (LookupError, TypeError, OSError) as error:
+                return Answer({"ok": False, "error": str(error)}, 400)
         case _:
             return Answer({"ok": False, "error": "not_found"}, 404)
 

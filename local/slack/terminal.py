@@ -60,7 +60,13 @@ class Screen:
         self._console = console if console is not None else Console()
 
     def show(self, what: str, channel: str, message: Json) -> None:
-        note = {"posted": "", "replied": "in the thread", "updated": "updated"}[what]
+        notes = {
+            "posted": "",
+            "replied": "in the thread",
+            "updated": "updated",
+            "whispered": "only you see it",
+        }
+        note = notes[what]
         shown = render(message, channel=channel, note=note)
         self._console.print(Padding(shown, (0, 0, 0, 4)) if what == "replied" else shown)
 

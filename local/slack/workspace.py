@@ -25,7 +25,7 @@ class Channel:
 
 
 Watcher = Callable[[str, str, Json], None]
-"""Told ``posted``, ``replied`` or ``updated``, the channel's name and a copy of the message."""
+"""Told ``posted``, ``replied``, ``updated`` or ``whispered``, the channel's name and a copy of the message."""
 
 
 class Refused(Exception):
@@ -49,6 +49,8 @@ class Workspace:
     ) -> None:
         self.calls: list[Call] = []
         self.watchers: list[Watcher] = []
+        self.whispers: list[tuple[str, str]] = []
+        """Who was told what, where nobody else saw it."""
         self._open = channels is None
         self._tokens = None if tokens is None else frozenset(tokens)
         self._clock = clock
@@ -76,6 +78,10 @@ class Workspace:
         with self._lock:
             found = self._named(channel).messages
             return [dict(each) for each in found if _is_reply(each) and each["thread_ts"] == ts]
+
+    def id_of(self, channel: str) -> str:
+        with self._lock:
+            return self._named(channel).id
 
     def delete(self, channel: str, ts: str) -> None:
         """As a person does it in the client."""
@@ -147,6 +153,16 @@ class Workspace:
         channel.messages.append(message)
         self._tell("replied" if thread else "posted", channel, message)
         return {"channel": channel.id, "ts": ts, "message": dict(message)}
+
+    def _whisper(self, asked: Mapping[str, Any]) -> Json:
+        channel = self._find(str(asked.get("channel", "")))
+        if not asked.get("user"):
+            raise Refused("user_not_in_channel")
+        self._check(asked)
+        ts = self._next_ts()
+        self.whispers.append((str(asked["user"]), str(asked.get("text", ""))))
+        self._tell("whispered", channel, {"ts": ts, **BOT, **_content(asked)})
+        return {"message_ts": ts}
 
     def _update(self, asked: Mapping[str, Any]) -> Json:
         channel = self._find(str(asked.get("channel", "")))
@@ -241,6 +257,7 @@ class Workspace:
 _METHODS: dict[str, Callable[[Workspace, Mapping[str, Any]], Json]] = {
     "auth.test": Workspace._auth_test,
     "chat.postMessage": Workspace._post_message,
+    "chat.postEphemeral": Workspace._whisper,
     "chat.update": Workspace._update,
     "conversations.history": Workspace._history,
     "conversations.replies": Workspace._replies,

@@ -16,10 +16,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from turnout.core.errors import PermanentError, TransientError
+from turnout.logging import get_logger
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError
+
+log = get_logger()
 
 BASE_URL = "https://slack.com/api/"
 TIMEOUT = 10
@@ -106,6 +109,14 @@ class SlackChat:
                 return False
             raise
         return True
+
+    def whisper(self, channel: str, account: str, text: str) -> None:
+        """To one person, where only they see it. ``channel``: its id. It is logged where that fails: they see nothing then."""
+        said = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        try:
+            self._call("chat.postEphemeral", json={"channel": channel, "user": account, "text": said[:3000]})
+        except (SlackRefused, TransientError) as error:
+            log.warning("Slack did not tell somebody what we have to say", reason=str(error))
 
     def find(self, channel: str, metadata: Mapping[str, Any], since: datetime) -> str | None:
         """The message with exactly this metadata, posted after ``since`` (less `CLOCK_SKEW`)."""

@@ -14,6 +14,7 @@ from turnout.reporting.slack_elements import (
     Element,
     Line,
     bullets,
+    buttons,
     context,
     date,
     emoji,
@@ -49,6 +50,7 @@ EMOJI: dict[Light, str] = {
 STAGES_SHOWN = 40
 ROOM_FOR_STAGES = 3500  # characters
 TROUBLES_SHOWN = 6
+WANTED_SHOWN = 3
 NAMED_IN_CARD = 8
 """Failed tests, findings and problems named in the message itself, each; its thread names more."""
 NAMED_IN_THREAD = 50
@@ -63,13 +65,15 @@ class SlackMessage:
     blocks: tuple[Block, ...]
 
 
-def card(view: RunView) -> SlackMessage:
-    """The one message of the run."""
+def card(view: RunView, *, pressed: bool = False) -> SlackMessage:
+    """The one message of the run. ``pressed``: somebody hears of buttons that are pressed, and so it has some."""
     blocks = [header(f":{EMOJI[view.light]}: {view.headline}"), rich(paragraph(_commit(view)))]
     if view.stages:
         blocks.append(lines(_stages(view.stages)))
     for block in _matters(view, room=MAX_TEXT - size(blocks) - 1000):
         blocks.append(block)
+    if pressed:
+        blocks += [_decision(view, each) for each in view.wanted[:WANTED_SHOWN]]
     blocks.append(_footer(view))
     return SlackMessage("card", _fallback(view), tuple(blocks[:MAX_BLOCKS]))
 
@@ -165,7 +169,7 @@ def _facts(stage: StageView) -> str:
 def _matters(view: RunView, room: int) -> Iterator[Block]:
     """What somebody has to act on, within ``room`` characters."""
     parts: list[Element] = []
-    for wanted in view.wanted[:3]:
+    for wanted in view.wanted[:WANTED_SHOWN]:
         parts += _approval(view, wanted)
     if view.problems:
         said = f"{counted(len(view.problems), 'problem')} in the pipeline file"
@@ -256,6 +260,16 @@ def _approval(view: RunView, wanted: Wanted) -> list[Element]:
         ),
         bullets([[text(f"turnout approve {view.short_id} {clip(wanted.stage, 60)}", code=True)]]),
     ]
+
+
+def _decision(view: RunView, wanted: Wanted) -> Block:
+    """What is pressed is told by `turnout.adapters.slack_buttons`."""
+    value, name = f"{view.id} {wanted.stage}", clip(clean(wanted.stage), 60)
+    return buttons(
+        f"approval {wanted.stage}",
+        (f"Approve {name}", "turnout.approve", value, "primary"),
+        (f"Reject {name}", "turnout.reject", value, "danger"),
+    )
 
 
 def _footer(view: RunView) -> Block:

@@ -44,11 +44,13 @@ class Chat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SlackChannel:
-    """``default``: where runs are told whose pipeline file names no channel. ``console``: base URL for links."""
+    """``default``: where runs are told whose pipeline file names no channel. ``console``: base URL for links.
+    ``pressed``: somebody hears of buttons that are pressed."""
 
     chat: Chat
     default: str = ""
     console: str = ""
+    pressed: bool = False
     name: str = field(default="slack", init=False)
 
     def silent(self, run: Run) -> str:
@@ -83,7 +85,8 @@ class SlackChannel:
         overtaken = False
         for _ in range(MAX_ROUNDS):
             run = report.run
-            message = to_json(card(look(run, previous=report.previous, console=self.console)), run.id)
+            view = look(run, previous=report.previous, console=self.console)
+            message = to_json(card(view, pressed=self.pressed), run.id)
             made: list[str] = []
             reference = ledger.once(
                 CARD,

@@ -82,6 +82,24 @@ def rich(*parts: Element) -> Block:
     return {"type": "rich_text", "elements": list(parts)}
 
 
+def buttons(id: str, *each: tuple[str, str, str, str]) -> Block:
+    """``each``: what is written on it, its action, its value and its style. ``id``: unique within the message."""
+    return {
+        "type": "actions",
+        "block_id": id[:255],
+        "elements": [
+            {
+                "type": "button",
+                "text": {"type": "plain_text", "text": clip(said, 75)},
+                "action_id": action,
+                "value": value,
+                "style": style,
+            }
+            for said, action, value, style in each
+        ],
+    }
+
+
 def date(when: datetime) -> str:
     """mrkdwn that every reader sees in their own time zone."""
     plain = when.strftime("%Y-%m-%d %H:%M UTC")

@@ -25,6 +25,7 @@ from turnout.wiring.people import OfPeople
 if TYPE_CHECKING:
     from agents.sdk.resident import Parts, ResidentAgents
     from turnout.acting import Acting
+    from turnout.adapters.slack_buttons import SlackButtons
     from turnout.attesting import Attesting
     from turnout.commanding import Commands
     from turnout.core.events import Event
@@ -104,9 +105,12 @@ class Wiring(Channels, Jobs, OfPeople):
     def planner(self) -> RepositoryPlanner:
         from turnout.adapters.config_files import read_pipeline
         from turnout.planning import RepositoryPlanner
+        from turnout.proposing import Proposing
+        from turnout.wiring.trying import replay
 
         parse = partial(read_pipeline, agents=self.settings.kinds)
-        return RepositoryPlanner(self.projects, self.source, parse)
+        proposing = Proposing(self.source, parse, partial(replay, self))
+        return RepositoryPlanner(self.projects, self.source, parse, proposing)
 
     @cached_property
     def gateway(self) -> Gateway:
@@ -238,6 +242,19 @@ class Wiring(Channels, Jobs, OfPeople):
             partial(redrive, self.bus),
             partial(discard, self.bus),
         )
+
+    @cached_property
+    def slack_buttons(self) -> SlackButtons | None:
+        """None: nobody has said what Slack signs with, or we can't answer there."""
+        s = self.settings
+        secret = s.slack_signing_secret.get_secret_value()
+        if not secret or not s.slack_token.get_secret_value():
+            return None
+        from turnout.adapters.slack_buttons import SlackButtons
+        from turnout.pressing import Pressing
+
+        pressing = Pressing(self.store, self.acting, self._chat(), s.slack_accounts)
+        return SlackButtons(secret, self.accounts.once, pressing.press, self.clock)
 
     @cached_property
     def sandbox(self) -> Sandbox:

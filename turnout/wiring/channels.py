@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from turnout.wiring.github import OnGitHub
 
 if TYPE_CHECKING:
+    from turnout.adapters.slack import SlackChat
     from turnout.reporting.deliver import Channel
 
 
@@ -26,11 +27,16 @@ class Channels(OnGitHub):
         token = self.settings.slack_token.get_secret_value()
         if not token:
             return Unconfigured("slack", "set TURNOUT_SLACK_TOKEN")
-        from turnout.adapters.slack import SlackChat
         from turnout.reporting.slack_channel import SlackChannel
 
-        chat = SlackChat(token, base_url=self.settings.slack_base_url)
-        return SlackChannel(chat, self.settings.slack_channel, self.settings.console_url)
+        s = self.settings
+        pressed = bool(s.slack_signing_secret.get_secret_value())
+        return SlackChannel(self._chat(), s.slack_channel, s.console_url, pressed)
+
+    def _chat(self) -> SlackChat:
+        from turnout.adapters.slack import SlackChat
+
+        return SlackChat(self.settings.slack_token.get_secret_value(), base_url=self.settings.slack_base_url)
 
     def _email(self) -> Channel:
         from turnout.reporting.deliver import Unconfigured
