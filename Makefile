@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -55,6 +55,9 @@ fuzz: $(READY) ## Fuzz every parser and door, guided by coverage (SECONDS=600 of
 
 simulate: $(READY) ## Play SEEDS=1000 worlds in which everything goes wrong, from FIRST=0 on; or tell the story of one SEED=…
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
+
+histories: $(READY) ## Write down the stored histories that are missing, and how all are explained now; never what they mean
+	@$(BIN)/python -m tests.histories
 
 # RUNS and SEED say how many runs, and which schedule of strikes; without SEED another one each time. LAUNCHED=1: every
 # attempt is a job that knows the gateway alone.
