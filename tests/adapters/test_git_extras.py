@@ -206,6 +206,30 @@ def test_a_folder_that_is_no_folder_takes_no_submodule(house: House, tmp_path: P
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".."])
+@pytest.mark.parametrize("mode", ["120000 blob", "040000 tree", "100644 blob"])
+def test_a_commit_with_a_git_folder_of_its_own_is_not_checked_out(
+    house: House, name: str, mode: str, tmp_path: Path
+) -> None:
+    """No git makes such a commit; by hand it can be made, and it would put hooks and settings where git looks."""
+    origin, mark = house.origin("shop"), tmp_path / "ran"
+    content = {"120000 blob": str(tmp_path), "100644 blob": f"gitdir: {tmp_path}\n"}.get(mode, "")
+    if content:
+        inner = git(origin, "hash-object", "-w", "--stdin", stdin=content)
+    else:
+        config = f"[core]\n\tfsmonitor = touch {mark}\n\thooksPath = {tmp_path}\n"
+        blob = git(origin, "hash-object", "-w", "--stdin", stdin=config)
+        inner = git(origin, "mktree", stdin=f"100644 blob {blob}\tconfig\n")
+    made = git(origin, "mktree", stdin=f"{mode} {inner}\t{name}\n")
+    sha = git(origin, "commit-tree", made, "-m", "x")
+    git(origin, "update-ref", "refs/heads/evil", sha)
+    with pytest.raises(PermanentError):
+        house.check_out(sha, SUBMODULES)
+    assert not mark.exists()
+    for config_file in tmp_path.glob("tree*/.git/config"):
+        assert "fsmonitor" not in config_file.read_text()
+
+
 # --- one commit, and those that a force-push left behind ---------------------------------------------------------
 
 

@@ -161,6 +161,8 @@ class Mirror:
             (inner / "HEAD").write_text(f"{_sha(sha)}\n")
             (inner / "objects/info/alternates").write_text(f"{self.objects}\n")
             (inner / "packed-refs").write_bytes(self._tags())
+            if (self.path / "shallow").exists():  # where history ends, so that git misses nothing
+                (inner / "shallow").write_bytes((self.path / "shallow").read_bytes())
         except OSError as error:
             raise TransientError(f"{into} can't be written: {error.strerror}") from error
         try:

@@ -129,9 +129,11 @@ def test_a_home_that_a_job_made_for_itself_goes_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
+    shallow: list[object] = []
 
-    def run(_given: object, home: Path, **_: object) -> bool:
+    def run(_given: object, home: Path, **more: object) -> bool:
         seen.append(home)
+        shallow.append(more["shallow"])
         (home / "cache").mkdir()
         return True
 
@@ -149,6 +151,7 @@ def test_a_home_that_a_job_made_for_itself_goes_with_it(
     assert not seen[0].exists()
     assert seen[1] == tmp_path
     assert (tmp_path / "cache").exists(), "what it was given is for others, too"
+    assert shallow == [True, False], "no history is fetched for nobody"
 
 
 def test_an_attempt_that_was_cancelled_before_it_started_runs_nothing(
