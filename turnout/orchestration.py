@@ -36,6 +36,7 @@ from turnout.core.outgoing import SOURCE, Outgoing, last_report, outgoing, task_
 from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
 from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
+from turnout.core.proposal import Proposal
 from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, replay
 from turnout.core.topics import PIPELINE_EVENTS
 from turnout.publishing import publish
@@ -63,11 +64,13 @@ _Changing = (
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A plan, or the reason why nothing is to run, with the project that serves the repository and the change as
-    the planner knows it now (where to clone it from, which files changed)."""
+    the planner knows it now (where to clone it from, which files changed). ``proposal``: what it would change of the
+    pipeline file, None: nothing."""
 
     project: str
     plan: Plan | NotTriggered
     change: Change
+    proposal: Proposal | None = None
 
 
 class BrokenFile(InvalidConfig):
@@ -380,7 +383,14 @@ class Orchestrator:
             return error.why if isinstance(error, NoProject) else Nothing(reason=str(error))
         if isinstance(planned.plan, NotTriggered):
             return planned.plan
-        return self._held(start.with_(project=planned.project, plan=planned.plan, change=planned.change))
+        return self._held(
+            start.with_(
+                project=planned.project,
+                plan=planned.plan,
+                change=planned.change,
+                proposal=planned.proposal,
+            )
+        )
 
     def _held(self, start: StartRun) -> StartRun:
         """A run of a group that lets the older one finish waits for it."""

@@ -13,9 +13,10 @@ from turnout.core.comparing import recordable
 from turnout.core.config import PipelineConfig, ProjectConfig, needs_paths
 from turnout.core.errors import InvalidConfig, PermanentError, Problem
 from turnout.core.nothing import no_commit, no_project
-from turnout.core.plan import NotTriggered
+from turnout.core.plan import NotTriggered, Plan
 from turnout.core.planner import plan
 from turnout.core.ports import Source
+from turnout.core.proposal import Proposal
 from turnout.orchestration import BrokenFile, NoProject, Planned
 
 MOST = 128
@@ -60,12 +61,14 @@ class Known(Generic[V]):
 class RepositoryPlanner:
     """Reads files through `Source`; ``parse`` is text and file name to config (Raises: InvalidConfig).
 
-    A file of a commit is read once, and a text is parsed once for a project as it is: neither ever changes.
+    ``proposing``: what a pull request would change of the pipeline file. A file of a commit is read once, and a text is
+    parsed once for a project as it is: neither ever changes.
     """
 
     projects: Projects
     source: Source
     parse: Callable[[str, str, ProjectConfig], PipelineConfig]
+    proposing: Callable[[Change, ProjectConfig, Sequence[str]], Proposal | None] = lambda *_: None
     _read_before: Known[tuple[str, str]] = field(default_factory=Known, init=False, compare=False)
     _parsed_before: Known[tuple[ProjectConfig, PipelineConfig]] = field(
         default_factory=Known, init=False, compare=False
@@ -95,7 +98,8 @@ class RepositoryPlanner:
             made = plan(config, project, change)
         except InvalidConfig as error:
             raise BrokenFile(error.problems, change) from error
-        return Planned(project.repository, made, change.with_(paths=recordable(change.paths)))
+        proposal = self.proposing(change, project, wanted) if isinstance(made, Plan) else None
+        return Planned(project.repository, made, change.with_(paths=recordable(change.paths)), proposal)
 
     def _parsed(self, text: str, name: str, project: ProjectConfig) -> PipelineConfig:
         known = self._parsed_before.find((name, text))

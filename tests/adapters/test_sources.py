@@ -21,6 +21,7 @@ from turnout.core.errors import NotFound, PermanentError
 from turnout.core.ports import Source
 
 
+@pytest.mark.real
 class TestGitSource(SourceContract):
     @pytest.fixture
     def source(self, origin: Origin, tmp_path: Path) -> Source:

@@ -29,6 +29,7 @@ from turnout.core.policy import (
     time_to_end,
     worst_of,
 )
+from turnout.core.proposal import Proposal
 from turnout.core.result import Result
 from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatus, evolve
 
@@ -50,6 +51,7 @@ class StartRun(Value):
     carried: dict[str, e.Carried] = Field(default_factory=dict)
     held_by: tuple[str, ...] = ()
     timing: e.Timing = e.Timing()
+    proposal: Proposal | None = None
 
 
 class Tick(Value):

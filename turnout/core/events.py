@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from turnout.core.change import Change
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan
+from turnout.core.proposal import Proposal
 from turnout.core.result import Result
 
 
@@ -50,6 +51,7 @@ class RunCreated(Occurred):
     """``plan`` is None when the pipeline file is broken or missing; ``problems`` and ``reason`` say how.
 
     ``held_by``: the runs of the same concurrency group that must end first. ``carried``: stages taken over by a rerun.
+    ``proposal``: what a pull request would change of the pipeline file, None: nothing.
     """
 
     kind: Literal["run_created"] = "run_created"
@@ -67,6 +69,7 @@ class RunCreated(Occurred):
     carried: dict[str, Carried] = Field(default_factory=dict)
     held_by: tuple[str, ...] = ()
     timing: Timing = Timing()
+    proposal: Proposal | None = None
 
 
 class RunReleased(Occurred):

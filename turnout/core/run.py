@@ -18,6 +18,7 @@ from turnout.core.change import Change
 from turnout.core.errors import IllegalTransition
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan, PlannedStage
+from turnout.core.proposal import Proposal
 from turnout.core.result import Result
 
 
@@ -205,6 +206,7 @@ class Run(Value):
     rerun_mode: str = ""
     held_by: tuple[str, ...] = ()
     timing: e.Timing = e.Timing()
+    proposal: Proposal | None = None
     created_at: datetime
     finished_at: datetime | None = None
     stages: dict[str, Stage] = Field(default_factory=dict)
@@ -352,6 +354,7 @@ def _created(event: e.RunCreated) -> Run:
         rerun_mode=event.rerun_mode,
         held_by=event.held_by,
         timing=event.timing,
+        proposal=event.proposal,
         created_at=event.at,
         stages=stages,
         reason=event.reason,

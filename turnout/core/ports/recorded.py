@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -33,3 +33,14 @@ class RecordedChanges(Protocol):
 
 
 WINDOW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The same changes, without the files that changed."""
+
+    recorded: RecordedChanges
+
+    def newest(self, project: str, limit: int) -> Sequence[RecordedChange]:
+        found = self.recorded.newest(project, limit)
+        return [replace(each, change=each.change.with_(paths=None)) for each in found]
