@@ -211,6 +211,14 @@ def test_a_report_says_which_version_of_the_run_holds_its_fact() -> None:
         assert event.kind == {"stage:unit": "stage_finished", "finished": "run_finished"}[each.message.fact]
 
 
+def test_an_approval_is_told_of_where_it_is_not_the_last_one() -> None:
+    story = Story.of(a_plan(stage("ship", approval=Approval(required=2))))
+    assert facts(told(story, story.hear(m.Approve(run="r1", stage="ship", by="ada")))) == [
+        "approved:ship:ada"
+    ]
+    assert "running:ship" in facts(told(story, story.hear(m.Approve(run="r1", stage="ship", by="bob"))))
+
+
 def test_a_rejected_stage_is_reported_as_ended() -> None:
     story = Story.of(a_plan(stage("ship", approval=Approval())))
     assert facts(told(story, story.hear(m.Reject(run="r1", stage="ship", by="eve")))) == [

@@ -54,8 +54,7 @@ def test_a_button_in_slack_approves_for_who_may(tmp_path: Path) -> None:
         assert ended.outcome is Outcome.SUCCESS
         assert [each.by for each in ended.stages["ship"].approvals] == ["ada"]
         wait_until(lambda: labels(system) == [], 60, "the buttons are gone")
-        (card,) = system.messages()
-        assert "passed" in card["text"] or "succeeded" in card["text"]
+        assert len(system.messages()) == 1
         entries = reversed(system.wiring.accounts.audit_log())
         assert [(each.person, each.address, each.verdict, each.project) for each in entries] == [
             ("", f"slack:{EVE}", "refused", REPOSITORY),

@@ -239,6 +239,7 @@ class ReportRequested(Message):
     ``fact`` is unique within the run: ``started``, ``running:<stage>``, ``stage:<stage>`` (a stage ended),
     ``rollback:<stage>``, ``rolled_back:<stage>`` (what it deployed is being undone, or was),
     ``attempt:<id>`` (an attempt failed and will be tried again), ``approval:<stage>`` (a stage waits for people),
+    ``approved:<stage>:<person>`` (one of them has agreed, and others have to),
     ``finished``.
     ``version`` is the run's version that holds the fact.
     """

@@ -57,6 +57,8 @@ def fact(run: Run, event: e.Event) -> str:
             return f"attempt:{attempts[event.number - 2].id}"
         case e.ApprovalRequested():
             return f"approval:{event.stage}"
+        case e.StageApproved() if not event.complete:
+            return f"approved:{event.stage}:{event.by}"
         case e.StageStarted():
             return f"running:{event.stage}"
         case e.StageFinished() | e.StageRejected():
