@@ -18,8 +18,10 @@ from turnout.core.errors import NotFound
 from turnout.core.ports import Bus, Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run, StageStatus
+from turnout.core.simulation import Simulation
 from turnout.looking import LOG_PART, AttemptLog, LogPart, Looking, Page
 from turnout.redriving import discard, redrive
+from turnout.simulating import Simulating
 
 Verb = Literal["approve", "reject"]
 
@@ -73,6 +75,8 @@ class Reach(Protocol):
         """GitHub is asked, too."""
         ...
 
+    def simulate(self, project: str, old: str | None, new: str, *, last: int, file: str) -> Simulation: ...
+
     def cancel(self, run: Run, by: str, reason: str) -> None: ...
 
     def rerun(self, run: Run, by: str, *, failed: bool, stage: str) -> str:
@@ -96,11 +100,15 @@ class Here:
     commands: Commands
     auditing: Callable[[], Auditing]
     bus: Callable[[], Bus]
+    trying: Callable[[], Simulating]
     at: str = ""
     every: float = 0.2
 
     def account(self, since: datetime | None) -> Account:
         return self.auditing().account(since, ask=True)
+
+    def simulate(self, project: str, old: str | None, new: str, *, last: int, file: str) -> Simulation:
+        return self.trying()(project, old, new, last=last, file=file)
 
     def cancel(self, run: Run, by: str, reason: str) -> None:
         if run.finished:

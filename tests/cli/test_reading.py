@@ -261,7 +261,7 @@ def test_a_delivery_that_became_a_run_is_explained_as_the_run(house: House) -> N
 
 def test_dead_letters_are_listed_where_there_are_none(house: House) -> None:
     assert house.turnout("dead-letters").out == "No dead letters.\n"
-    assert house.turnout("dead-letters", "--json").json == {"letters": [], "retried": 0}
+    assert house.turnout("dead-letters", "--json").json == {"letters": [], "retried": 0, "discarded": 0}
 
 
 def test_a_stage_that_waits_for_its_environment_says_for_whom(house: House) -> None:

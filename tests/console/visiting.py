@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from starlette.datastructures import State
 
 from turnout.console.app import create_app
 from turnout.wiring import Wiring
@@ -31,6 +32,28 @@ class InProcess(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=content, request=request)
 
 
+def app_of(wiring: Wiring) -> FastAPI:
+    """This wiring's console. Its routes are made once for all tests of a process, so only one is in use at a time."""
+    app = _made(wiring)
+    app.state = State()
+    app.state.wiring = wiring
+    return app
+
+
+def _made(wiring: Wiring) -> FastAPI:
+    if not _APPS:
+        _APPS.append(create_app(wiring))
+    return _APPS[0]
+
+
+_APPS: list[FastAPI] = []
+
+
 def visit(wiring: Wiring, *, peer: str = "127.0.0.1", **options: Any) -> httpx.Client:
     """A browser or a program that asks this console; ``options`` are httpx's."""
-    return httpx.Client(transport=InProcess(create_app(wiring), peer), base_url=BASE, **options)
+    return httpx.Client(transport=InProcess(app_of(wiring), peer), base_url=BASE, **options)
+
+
+def signed_in(wiring: Wiring) -> httpx.Client:
+    """The owner of the home, by their token: an admin everywhere."""
+    return visit(wiring, headers={"authorization": f"Bearer {wiring.settings.console_token()}"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import weakref
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -38,7 +38,7 @@ def console_address(given: str) -> str:
 
 
 class ConsoleClient:
-    """``address``: as `console_address` gives it. ``token`` empty: nobody signs in. A context, to be closed."""
+    """``address``: as `console_address` gives it. ``token`` empty: nobody signs in. Closes by itself in the end."""
 
     def __init__(self, address: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         self.address = address
@@ -48,17 +48,7 @@ class ConsoleClient:
         self._http = httpx.Client(
             base_url=f"{address}/api/v1/", headers=headers, timeout=TIMEOUT, transport=transport
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
+        weakref.finalize(self, self._http.close)
 
     def get(self, path: str, **asked: Any) -> Any:
         """What the JSON of the answer says. Parameters that are empty or None are left out. Raises: TurnoutError."""

@@ -23,6 +23,7 @@ from turnout.core.errors import NotFound, PermanentError
 from turnout.core.ports import Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
+from turnout.core.simulation import Simulation
 from turnout.looking import LOG_PART, AttemptLog, LogPart, Page
 from turnout.reach import Verb
 
@@ -135,6 +136,10 @@ class Remote:
     def account(self, since: datetime | None) -> Account:
         asked = since.isoformat() if since else ""
         return read(Account, self.client.get("ledger", since=asked, ask="true"))
+
+    def simulate(self, project: str, old: str | None, new: str, *, last: int, file: str) -> Simulation:
+        asked = {"project": project, "old": old, "content": new, "last": last, "file": file}
+        return read(Simulation, self.client.post("simulate", asked))
 
     def cancel(self, run: Run, by: str, reason: str) -> None:  # noqa: ARG002 - the console knows who asks
         self.client.post(f"{_run(run.id)}/cancel", {"reason": reason})

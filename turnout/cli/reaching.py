@@ -44,10 +44,13 @@ def reach() -> Reach:
 def here() -> Reach:
     """Where nothing has run yet on this machine, the store is a new and empty one."""
     from turnout.reach import Here
+    from turnout.wiring.trying import simulating
 
     open_store()
     found = wiring()
-    return Here(found.looking, found.commands, lambda: found.auditing, lambda: found.bus)
+    return Here(
+        found.looking, found.commands, lambda: found.auditing, lambda: found.bus, lambda: simulating(found)
+    )
 
 
 def remembered() -> SignedIn:

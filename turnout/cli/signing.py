@@ -17,8 +17,7 @@ def login(url: str, token: str, *, as_json: bool) -> int:
     """Raises: TurnoutError, and keeps nothing then."""
     address = console_address(url)
     token = token or _asked(address)
-    with ConsoleClient(address, token) as client:
-        who = str(client.get("me")["name"])
+    who = str(ConsoleClient(address, token).get("me")["name"])
     known = remembered()
     known.current = address
     known.tokens[address] = token

@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from turnout.adapters.git_command import GitFailed
 from turnout.cli.files import refused
+from turnout.cli.reaching import reach
 from turnout.cli.shown import console, print_json
 from turnout.core.errors import InvalidConfig, PermanentError
 from turnout.core.simulation import Simulated, Simulation
 from turnout.wiring import prepare, wiring
-from turnout.wiring.trying import simulating
 
 SHOWN = 20
 _NAME = re.compile(r"([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+?)(?:\.git)?/?")
@@ -28,7 +28,7 @@ def simulate(file: Path, project: str, against: str, last: int, *, as_json: bool
         raise PermanentError(f"{file} can't be read: {error}", "give the path of a pipeline file") from error
     named = project or _project_of(file)
     try:
-        found = simulating(wiring())(named, _old(file, against), new, last=last, file=str(file))
+        found = reach().simulate(named, _old(file, against), new, last=last, file=str(file))
     except InvalidConfig as error:
         refused(error, as_json=as_json)
         return 2

@@ -17,19 +17,25 @@ from turnout.core.errors import InvalidConfig, Problem
 from turnout.core.model import ChangeKind
 from turnout.core.plan import NotTriggered, Plan
 from turnout.core.planner import plan
+from turnout.core.simulation import Simulation
+from turnout.simulating import MOST
 from turnout.wiring import Wiring
+from turnout.wiring.trying import simulating
 
 router = APIRouter(tags=["pipeline files"])
 NOBODY = "local/local"
 """The project of a file that none is named for: one without rules."""
 
+MOST_TEXT = 250_000
 Text = Annotated[str, Field(max_length=300)]
 
 
-class File(BaseModel):
+class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    content: str = Field(max_length=500_000, description="The file's text (YAML).")
+
+class File(_Asked):
+    content: str = Field(max_length=MOST_TEXT, description="The file's text (YAML).")
     file: str = Field(
         default="pipeline.yml", min_length=1, max_length=300, description="What problems call it."
     )
@@ -45,6 +51,20 @@ class Planned(File):
     paths: list[Text] | None = Field(
         default=None, max_length=3000, description="Changed files; null: not known."
     )
+
+
+class Tried(_Asked):
+    """Two texts of one pipeline file, tried on what has happened."""
+
+    project: str = Field(min_length=1, max_length=300, description="owner/name: whose recorded changes.")
+    content: str = Field(max_length=MOST_TEXT, description="The new file's text (YAML).")
+    old: str | None = Field(
+        default=None, max_length=MOST_TEXT, description="What it takes the place of; null: there was none."
+    )
+    file: str = Field(
+        default="pipeline.yml", min_length=1, max_length=300, description="What problems call it."
+    )
+    last: int = Field(default=50, ge=1, le=MOST, description="How many changes, the newest first.")
 
 
 class WrongThere(BaseModel):
@@ -111,6 +131,20 @@ def planned(who: Who, parts: Parts, body: Annotated[Planned, Body()]) -> WouldRu
     if isinstance(found, NotTriggered):
         return WouldRun(plan=None, reason=found.reason)
     return WouldRun(plan=found, reason="")
+
+
+@router.post(
+    "/simulate",
+    operation_id="simulate_pipeline",
+    summary="What recorded changes would have run with another pipeline file",
+    response_model=Simulation,
+    responses=errors(413),
+)
+def simulate(who: Who, parts: Parts, body: Annotated[Tried, Body()]) -> Simulation:
+    """Each change goes through the old and the new file; what differs in runs, stages, secrets and environments is
+    told, what weakens security first. Nothing is run."""
+    allowed(who, Role.VIEWER, body.project)
+    return simulating(parts)(body.project, body.old, body.content, last=body.last, file=body.file)
 
 
 def _project(who: Viewer, parts: Wiring, name: str) -> ProjectConfig:
