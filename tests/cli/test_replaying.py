@@ -50,11 +50,8 @@ def test_an_event_that_is_not_there_is_told_those_that_are(house: House) -> None
     assert said.err == f"turnout: the run has no event 999 (it has the events 1 to {run.version})\n"
 
 
-def test_without_a_terminal_there_is_nothing_to_step_in(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_terminal_there_is_nothing_to_step_in(house: House) -> None:
     run = failed(house)
-    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115 — pytest's own is no file
     said = house.turnout("replay", run.id, "--step")
     assert "use `--at N` instead" in said.err
 
