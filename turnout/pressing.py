@@ -41,7 +41,7 @@ class Pressing:
     accounts: Mapping[str, str]
 
     def press(self, press: Press) -> str:
-        """What the person was told; empty: it is done. Raises: TransientError."""
+        """What the person was told; empty: it is done. Also what could be tried again they are told: they do it."""
         try:
             self._press(press)
         except TurnoutError as error:

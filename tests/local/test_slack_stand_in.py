@@ -18,9 +18,11 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from local.slack.buttons import Finger
 from local.slack.faults import Fault
 from local.slack.stand_in import StandIn
 from local.slack.workspace import Workspace
+from turnout.adapters.slack import SlackChat
 
 METADATA = {"event_type": "turnout_run", "event_payload": {"run": "r1"}}
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,3 +240,19 @@ def test_started_as_a_program_it_says_where_it_is_and_shows_what_is_posted() -> 
             child.terminate()
     assert "#deploys Turnout" in shown[0]
     assert "shop failed ❌" in shown[1]
+
+
+def test_what_is_whispered_is_seen_by_one(running: StandIn) -> None:
+    chat = SlackChat("xoxb-test", base_url=running.base_url, timeout=5)
+    channel = chat.post("#ci", {"text": "hello"}).partition(":")[0]
+    chat.whisper(channel, "U0ADA00001", "<b> & you may not")
+    assert running.workspace.whispers == [("U0ADA00001", "&lt;b&gt; &amp; you may not")]
+    assert len(running.workspace.messages("ci")) == 1
+    running.workspace.fail(Fault("chat.postEphemeral", error="user_not_in_channel"))
+    chat.whisper(channel, "U0ADA00001", "again")  # it is logged, and nothing fails
+    assert len(running.workspace.whispers) == 1
+
+
+def test_a_button_that_is_not_there_is_not_pressed(running: StandIn) -> None:
+    with pytest.raises(LookupError, match="no button 'Approve'"):
+        Finger("http://127.0.0.1:1", "secret").press(running.workspace, "ci", "Approve", "U0ADA00001")

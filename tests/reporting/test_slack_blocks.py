@@ -36,6 +36,16 @@ def the_card(run: Run, **more: str) -> SlackMessage:
     return message
 
 
+def pressable(run: Run) -> dict[str, tuple[str, str]]:
+    """What is written on the message's buttons, to their action and value."""
+    message = card(look(run), pressed=True)
+    assert refuse(message.text, list(message.blocks)) is None
+    rows = [each for each in message.blocks if each["type"] == "actions"]
+    assert len({each["block_id"] for each in rows}) == len(rows)
+    found = [button for row in rows for button in row["elements"]]
+    return {each["text"]["text"]: (each["action_id"], each["value"]) for each in found}
+
+
 def the_details(run: Run, **more: str) -> dict[str, SlackMessage]:
     found = details(look(run, **more))
     for each in found:
@@ -230,3 +240,18 @@ def test_whatever_others_wrote_slack_takes_the_message(
     for message in (the_card(run), *the_details(run).values()):
         assert size(message.blocks) <= MAX_TEXT
         assert message.text.encode()
+
+
+def test_stages_that_wait_have_buttons_where_somebody_hears_of_them() -> None:
+    waits = Approval(required=1, by=("@ada",))
+    story = told(a_plan(stage("ship", approval=waits), stage("x" * 63, approval=waits)))
+    run = story.run
+    long = "x" * 59 + "…"
+    assert pressable(run) == {
+        "Approve ship": ("turnout.approve", f"{run.id} ship"),
+        "Reject ship": ("turnout.reject", f"{run.id} ship"),
+        f"Approve {long}": ("turnout.approve", f"{run.id} {'x' * 63}"),
+        f"Reject {long}": ("turnout.reject", f"{run.id} {'x' * 63}"),
+    }
+    assert not any(each["type"] == "actions" for each in the_card(run).blocks)
+    assert pressable(told(pipeline()).run) == {}

@@ -58,10 +58,9 @@ class SlackButtons:
         if press is None:
             return Answer(200, {})
         now = self._clock.now()
-        if not self._once(f"slack:{digest(body.decode())}", now, now + REMEMBERED):
-            return Answer(200, {})
         try:
-            told = self._press(press)
+            first = self._once(f"slack:{digest(body.decode())}", now, now + REMEMBERED)
+            told = self._press(press) if first else ""
         except TransientError as error:
             log.warning("a button's press can't be carried out now", reason=str(error))
             return Answer(503, {"error": "try again"})
