@@ -23,6 +23,7 @@ from tests.simulation.playing import Played, play_all
 from tests.simulation.scenario import Scenario, scenario
 from turnout import dispatcher, orchestration, webhook
 from turnout.adapters import memory_store
+from turnout.adapters.memory_books import MemoryMissed
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import decider, inflight, outgoing, posting
 from turnout.core import events as e
@@ -35,6 +36,7 @@ from turnout.core.run import StageStatus, TaskStatus
 from turnout.dispatcher import Dispatcher
 from turnout.orchestration import Orchestrator
 from turnout.publishing import publish
+from turnout.redelivering import Redelivering
 from turnout.reporting import ledger
 from turnout.webhook import Answer, Webhook
 
@@ -72,6 +74,8 @@ CONCERNED: dict[str, Callable[[Scenario], bool]] = {
     **dict.fromkeys(LAUNCHED, has_gated_jobs),
     **dict.fromkeys(DEPLOYING, deploys),
     **dict.fromkeys(RECONCILING, has_jobs),
+    "the sweeper does not ask GitHub for what it could not deliver": lambda world: world.once,
+    "a delivery counts as come once it was received": lambda world: world.once,
     "what the webhook knew overwrites what became of a delivery": lambda world: (
         not world.embedded and world.rates.get(Fault.SLOW, 0.0) >= 0.01
     ),
@@ -133,6 +137,19 @@ def _never_due(patch: Patch) -> None:
 @_plant("what the webhook knew overwrites what became of a delivery")
 def _statuses_in_any_order(patch: Patch) -> None:
     patch.setattr(memory_store, "merged", lambda _known, news: news)
+
+
+@_plant("the sweeper does not ask GitHub for what it could not deliver")
+def _never_asked(patch: Patch) -> None:
+    patch.setattr(Redelivering, "_ask", lambda _self, _now: 0)
+
+
+@_plant("a delivery counts as come once it was received")
+def _received_is_enough(patch: Patch) -> None:
+    def known(self: MemoryMissed, guids: Any) -> Any:
+        return {each.id for each in self._store.all_deliveries() if each.id in guids}
+
+    patch.setattr(MemoryMissed, "known", known)
 
 
 # --- the orchestration ------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""What is not ours: Slack, and whoever asks us for something."""
+"""What is not ours: Slack, GitHub's list of deliveries, and whoever asks us for something."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulation.kernel import EPOCH, Kernel
+from turnout.core.ports.ledger import Listed
 from turnout.core.run import Run
 from turnout.reporting import slack_channel
 from turnout.reporting.slack_blocks import SlackMessage
@@ -70,6 +71,32 @@ class Slack:
         return None
 
 
+@dataclass
+class Tries:
+    """`turnout.core.ports.ledger.Hooks`: what GitHub tried to deliver, and what it was asked for again."""
+
+    kernel: Kernel
+    listed: list[Listed] = field(default_factory=list)
+    wanted: set[str] = field(default_factory=set)
+
+    def note(self, guid: str, code: int) -> None:
+        at = EPOCH + timedelta(seconds=self.kernel.now)
+        self.listed.append(Listed(guid, "app", len(self.listed), at, "push", code in (200, 202), code))
+
+    def hooks(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        return ("app",), {}
+
+    def page(self, hook: str, cursor: str = "") -> tuple[Sequence[Listed], str]:
+        """Three a page: a world has few."""
+        assert hook == "app"
+        newest = [each for each in reversed(self.listed) if not cursor or each.number <= int(cursor)]
+        return newest[:3], str(newest[3].number) if len(newest) > 3 else ""
+
+    def again(self, hook: str, number: int) -> None:
+        assert hook == "app"
+        self.wanted.add(self.listed[number].guid)
+
+
 def drawn(run: Run) -> str:
     """All that a message about the run would show of it."""
     stages = (f"{name} {each.status.value} {each.outcome}" for name, each in run.stages.items())
@@ -80,7 +107,7 @@ def _look(run: Run, **_: str) -> Run:
     return run
 
 
-def _card(run: Run) -> SlackMessage:
+def _card(run: Run, **_: object) -> SlackMessage:
     return SlackMessage("card", drawn(run), ())
 
 

@@ -200,6 +200,11 @@ class Scenario:
     timers: bool
     skew: float
 
+    @property
+    def once(self) -> bool:
+        """Whether GitHub tries a delivery once, as it does, and again when it is asked; else until it hears yes."""
+        return random.Random(f"{self.seed}/github").random() < 0.3
+
     def plan(self, push: Push) -> Plan:
         return PIPELINES[push.pipeline]
 

@@ -8,9 +8,22 @@ import pytest
 
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.kernel import Kernel, Process
-from tests.simulation.wires import ARTIFACTS, CHAT, CLAIMS, JOBS, PRODUCER, SECRETS, STORE, Unheard, Wire
+from tests.simulation.wires import (
+    ARTIFACTS,
+    CHAT,
+    CLAIMS,
+    HOOKS,
+    JOBS,
+    MISSED,
+    PRODUCER,
+    SECRETS,
+    STORE,
+    Unheard,
+    Wire,
+)
 from turnout.core.errors import TransientError
 from turnout.core.ports import Claims, JobRuntime, Producer, Secrets, Store, Uploads
+from turnout.core.ports.ledger import Hooks, MissedDeliveries
 from turnout.reporting.slack_channel import Chat
 
 
@@ -24,6 +37,8 @@ from turnout.reporting.slack_channel import Chat
         (JobRuntime, JOBS),
         (Uploads, ARTIFACTS),
         (Secrets, SECRETS),
+        (MissedDeliveries, MISSED),
+        (Hooks, HOOKS),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )

@@ -36,12 +36,13 @@ from tests.simulation.machines import (
     resident,
 )
 from tests.simulation.network import TIMEOUT, Network, Poster
-from tests.simulation.outside import DRAWN, Slack
+from tests.simulation.outside import DRAWN, Slack, Tries
 from tests.simulation.people import act, deliver
 from tests.simulation.scenario import GATED, JOB, KINDS, PEOPLE, TOPICS, Scenario, change_of
 from tests.simulation.windows import FUNCTIONS, begin
-from tests.simulation.wires import ARTIFACTS, CHAT, JOBS, PLAN, STORE, Wire
+from tests.simulation.wires import ARTIFACTS, CHAT, HOOKS, JOBS, MISSED, PLAN, STORE, Wire
 from turnout import dispatcher, timers
+from turnout.adapters.memory_books import MemoryMissed
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import messages as m
 from turnout.core.change import Change, NoChange
@@ -57,6 +58,7 @@ from turnout.gateway import limits as gateway_limits
 from turnout.launching import Launcher
 from turnout.orchestration import Orchestrator, Planned
 from turnout.reconciling import Reconciler
+from turnout.redelivering import Redelivering
 from turnout.reporting.deliver import report
 from turnout.reporting.slack_channel import SlackChannel
 from turnout.serving import honest_answer
@@ -78,6 +80,7 @@ IDLE = 120.0
 """Seconds that a poll waits at most: whatever happens wakes it here, so that nobody has to look."""
 SELDOM = 30.0
 """Seconds between two sweeps in the calm, where little is left to be found."""
+ASKED_EVERY = timedelta(seconds=5)
 SETTINGS = DispatcherSettings(
     concurrency=3, buffer=50, commit_every=0.2, idle=IDLE, patience=Patience(tries=25)
 )
@@ -115,6 +118,8 @@ class World:
         self.windows = [each for each in scenario.windows if kept is None or each.id in kept]
         self.bus = SimBus(TOPICS, self.kernel)
         self.store: MemoryStore = LogStore(self.bus) if scenario.embedded else MemoryStore()
+        self.missed = MemoryMissed(self.store)
+        self.tries = Tries(self.kernel)
         self.effects = Effects()
         self.slack = Slack(self.kernel)
         self.network = Network(self.kernel)
@@ -335,7 +340,19 @@ class World:
             wire.process,
             settle=timedelta(seconds=BEATS * self.scenario.timing.heartbeat),
         )
-        sweeper = Sweeper(orchestrator, store, wire.process, reconciler=reconciler)
+        asking = Redelivering(
+            wire.port(self.tries, "GitHub", HOOKS),
+            wire.port(self.missed, "store", MISSED),
+            wire.process,
+            ASKED_EVERY,
+        )
+        sweeper = Sweeper(
+            orchestrator,
+            store,
+            wire.process,
+            reconciler=reconciler,
+            redelivering=asking if self.scenario.once else None,
+        )
         while True:
             every = self.scenario.sweep_every if self.kernel.now < self.scenario.calm else SELDOM
             self.kernel.sleep(every * (0.9 + 0.2 * wire.process.chance.random()))
