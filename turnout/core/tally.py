@@ -42,7 +42,7 @@ class Deploys(Value):
 
     good: int = 0
     failed: int = 0
-    lead: Spread = Spread()
+    lead: Spread = Field(default_factory=Spread)
 
 
 class Tally(Value):
@@ -58,9 +58,9 @@ class Tally(Value):
     retries: dict[str, int] = Field(default_factory=dict)
     lost: int = 0
     tested: int = 0
-    duration: Spread = Spread()
-    queue: Spread = Spread()
-    startup: Spread = Spread()
+    duration: Spread = Field(default_factory=Spread)
+    queue: Spread = Field(default_factory=Spread)
+    startup: Spread = Field(default_factory=Spread)
     stages: dict[str, Spread] = Field(default_factory=dict)
     flaky: dict[str, Flaky] = Field(default_factory=dict)
     lines: dict[str, Line] = Field(default_factory=dict)
@@ -156,8 +156,12 @@ def _lines(one: Mapping[str, Line], other: Mapping[str, Line]) -> dict[str, Line
 def _deploys(one: Mapping[str, Deploys], other: Mapping[str, Deploys]) -> dict[str, Deploys]:
     found = dict(one)
     for name, each in other.items():
-        known = found.get(name, Deploys())
-        found[name] = Deploys(
-            good=known.good + each.good, failed=known.failed + each.failed, lead=known.lead.plus(each.lead)
-        )
+        known = found.get(name)
+        found[name] = each if known is None else _both(known, each)
     return found
+
+
+def _both(one: Deploys, other: Deploys) -> Deploys:
+    return Deploys.model_construct(
+        good=one.good + other.good, failed=one.failed + other.failed, lead=one.lead.plus(other.lead)
+    )
