@@ -12,16 +12,19 @@ npm ci --prefix "$scratch" --ignore-scripts --no-audit --no-fund >"$scratch/log"
     exit 1
 }
 modules=$scratch/node_modules
-mkdir -p "$into"
-cp "$modules/htmx.org/dist/htmx.min.js" "$into/htmx.min.js"
-cp "$modules/htmx.org/LICENSE" "$into/htmx.LICENSE"
-cp "$modules/htmx-ext-sse/dist/sse.min.js" "$into/htmx-sse.min.js"
-cp "$modules/htmx-ext-sse/LICENSE" "$into/htmx-sse.LICENSE" 2>/dev/null || cp "$modules/htmx.org/LICENSE" "$into/htmx-sse.LICENSE"
-chmod 644 "$into"/*
 version() { node -p "require('$modules/$1/package.json').version"; }
+vendor() { # package, its file, the name here
+    cp "$modules/$1/$2" "$into/$3.min.js"
+    cp "$modules/$1/LICENSE" "$into/$3.LICENSE"
+    printf '%s.min.js: %s %s\n' "$3" "$1" "$(version "$1")"
+}
+mkdir -p "$into"
 {
-    printf 'Vendored by local/assets/vendor.sh from npm. Both are under the licence 0BSD.\n'
-    printf 'htmx.min.js: htmx.org %s\nhtmx-sse.min.js: htmx-ext-sse %s\n' "$(version htmx.org)" "$(version htmx-ext-sse)"
+    printf 'Vendored by local/assets/vendor.sh from npm. All are under the licence 0BSD.\n'
+    vendor htmx.org dist/htmx.min.js htmx
+    vendor htmx-ext-sse dist/sse.min.js htmx-sse
+    vendor idiomorph dist/idiomorph-ext.min.js idiomorph
     (cd "$into" && sha256sum ./*.js)
 } >"$into/VENDORED"
+chmod 644 "$into"/*
 cat "$into/VENDORED"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 WIDTH, HEIGHT = 560, 190
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 24
 Points = Sequence[tuple[date, float]]
 
 

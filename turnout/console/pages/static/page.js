@@ -114,36 +114,41 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (live && part && part.querySelector("[data-past]")) event.preventDefault();
 });
 
-const open = new Map();
-const kept = new Map();
+// Parts are morphed into what they have become: the focus, the scrolled and the opened stay as they are.
+const chosen = new WeakMap(); // what somebody has opened or shut, and the light that it had then
 
-document.addEventListener("htmx:beforeSwap", (event) => {
-  for (const each of event.detail.target.querySelectorAll?.("[data-keep]") ?? []) {
-    open.set(each.id, { was: each.open, light: each.dataset.light });
-  }
-  for (const each of event.detail.target.querySelectorAll?.("[data-keep-content]") ?? []) {
-    if (each.childElementCount) kept.set(each.id, [...each.children]);
-  }
-  const dag = event.detail.target.querySelector?.(".dag");
-  if (dag) open.set("dag", { left: dag.scrollLeft });
+document.addEventListener("click", (event) => {
+  const it = event.target.closest("summary")?.parentElement;
+  if (it) chosen.set(it, it.dataset.light ?? "");
+});
+
+Idiomorph.defaults.ignoreActiveValue = true;
+Object.assign(Idiomorph.defaults.callbacks, {
+  // a stage whose state has changed opens or shuts by itself, any other as somebody has left it
+  beforeAttributeUpdated: (name, node) => !(name === "open" && chosen.get(node) === (node.dataset.light ?? "")),
+  beforeNodeMorphed: (old, fresh) => {
+    if (old.matches?.("[data-keep-content]") && old.childElementCount) return false;
+    if (old.matches?.("[data-since]") && fresh.matches?.("[data-since]")) fresh.textContent = old.textContent;
+    return true;
+  },
+});
+
+let stood = null; // where the slider was: what comes and goes above it must not move it under the hand
+
+document.addEventListener("htmx:beforeSwap", () => {
+  const slider = document.activeElement?.id === "at" ? document.activeElement : null;
+  stood = slider && slider.getBoundingClientRect().top;
 });
 
 document.addEventListener("htmx:afterSwap", () => {
-  for (const [id, { was, light, left }] of open) {
-    if (id === "dag") {
-      const dag = document.querySelector(".dag");
-      if (dag) dag.scrollLeft = left;
-      continue;
-    }
-    const each = document.getElementById(id);
-    if (each && each.dataset.light === light) each.open = was; // one whose state has changed opens or shuts by it
-  }
-  for (const [id, children] of kept) document.getElementById(id)?.replaceChildren(...children);
-  open.clear();
-  kept.clear();
   const part = document.getElementById("part");
-  if (part) travelled(part);
+  if (!part) return;
+  travelled(part);
+  if (stood !== null) scrollBy(0, document.getElementById("at").getBoundingClientRect().top - stood);
 });
+
+document.addEventListener("htmx:responseError", () => say("could not be loaded", "away"));
+document.addEventListener("htmx:sendError", () => say("not reachable", "away"));
 
 // --- what goes on -----------------------------------------------------------------------------
 
