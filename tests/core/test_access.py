@@ -60,6 +60,12 @@ def test_a_token_for_the_metrics_reads_nothing_else() -> None:
     scraper = Viewer("ada", {EVERYWHERE: Role.ADMIN}, frozenset({Scope.METRICS}))
     assert scraper.scrapes
     assert not scraper.sees_all
+    for stranger in (
+        Viewer("eve", {SHOP: Role.ADMIN}, frozenset({Scope.METRICS})),
+        Viewer("ada", scraper.roles, frozenset({Scope.METRICS}), frozenset({SHOP})),
+        Viewer("ada", scraper.roles, frozenset({Scope.ACT})),
+    ):
+        assert not stranger.scrapes
     assert not Viewer("ada", {SHOP: Role.ADMIN}).scrapes
 
 

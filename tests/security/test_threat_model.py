@@ -47,5 +47,5 @@ def test_every_row_names_a_test() -> None:
 
 def test_what_is_not_stopped_is_said_of_every_adversary() -> None:
     adversaries = [part for part in PAGE.split("\n## ")[3:] if not part.startswith("Carelessness")]
-    assert len(adversaries) == 11
+    assert len(adversaries) == 12
     assert [part.partition("\n")[0] for part in adversaries if "**Not stopped**" not in part] == []

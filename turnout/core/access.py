@@ -92,9 +92,8 @@ class Viewer:
     @property
     def scrapes(self) -> bool:
         """Whether they may read the metrics, which are of the whole server."""
-        if self.scopes is not None and Scope.METRICS in self.scopes:
-            return True
-        return self.sees_all
+        metered = self.scopes is not None and Scope.METRICS in self.scopes and not self.projects
+        return self.sees_all or (metered and self.role() >= Role.VIEWER)
 
     @property
     def sees_all(self) -> bool:
