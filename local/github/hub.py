@@ -170,13 +170,13 @@ class Hub:
             (
                 r"/compare/(.+)\.\.\.(.+)",
                 "GET",
-                lambda at, *_: _or_none(self._git.compare(self.repository, *at)),
+                lambda at, *_: _or_none(self._git.compare(self.repository, *map(unquote, at))),
             ),
             (r"/contents/(.+)", "GET", self._contents),
             (
-                r"/commits/((?:heads|tags)/.+)",
+                r"/commits/((?:heads|tags)(?:/|%2F).+)",
                 "GET",
-                lambda at, *_: _or_none(self._git.commit(self.repository, *at)),
+                lambda at, *_: _or_none(self._git.commit(self.repository, *map(unquote, at))),
             ),
             (
                 r"/git/trees/([0-9a-f]{40})",

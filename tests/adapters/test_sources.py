@@ -11,6 +11,7 @@ from local.github.hub import Fault, Hub
 from local.github.repositories import Repositories
 from local.github.stand_in import StandIn
 from tests.contracts.source import Origin, SourceContract
+from tests.reporting.test_github_contract import described
 from turnout.adapters.github_api import GitHubApi
 from turnout.adapters.github_auth import TokenAuth
 from turnout.adapters.github_source import EitherSource, GitHubSource
@@ -59,6 +60,22 @@ class TestGitHubSource(SourceContract):
         self.repo.push()
         with pytest.raises(PermanentError, match="1000001 bytes"):
             self.reads.read(self.change(sha), "big")
+
+
+    def test_all_that_is_asked_is_what_github_takes(self, github: StandIn) -> None:
+        self.repo.on("topic")
+        before = self.repo.commit(one="")
+        self.repo.push()
+        self.repo.on("topic", self.repo.first)
+        sha = self.repo.commit(two="")
+        self.repo.push()
+        self.touched(sha, before=before)
+        self.touched(sha, base_branch="main")
+        self.reads.head(self.change("", ref="refs/heads/main"))
+        self.reads.read(self.change(sha), "odd folder/ü#1.txt")
+        contract, calls = described(), github.hub.calls
+        assert {call.path.split("/")[4] for call in calls} == {"compare", "git", "commits", "contents"}
+        assert [problem for call in calls for problem in contract.problems(call)] == []
 
 
 class Named:

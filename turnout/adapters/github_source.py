@@ -31,7 +31,7 @@ class GitHubSource:
     def read(self, change: Change, path: str) -> str | None:
         sha = change.config_sha or change.sha
         try:
-            found = self.api.get(change.repository, f"/contents/{quote(path)}", ref=sha)
+            found = self.api.get(change.repository, f"/contents/{quote(path, safe="")}", ref=sha)
         except NotFound as error:
             if _NO_COMMIT in error.message.lower():
                 raise
@@ -42,7 +42,7 @@ class GitHubSource:
         return text_of(path, base64.b64decode(found.get("content") or ""))
 
     def head(self, change: Change) -> str:
-        ref = quote(change.ref.removeprefix("refs/"))
+        ref = quote(change.ref.removeprefix("refs/"), safe="")
         return str(self.api.get(change.repository, f"/commits/{ref}")["sha"])
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
@@ -68,7 +68,7 @@ class GitHubSource:
     def _compared(self, change: Change, base: Base) -> dict[str, Any]:
         for since in filter(None, (base.sha, base.branch)):
             try:
-                found = self.api.get(change.repository, f"/compare/{quote(since)}...{change.sha}")
+                found = self.api.get(change.repository, f"/compare/{quote(since, safe="")}...{change.sha}")
             except NotFound:
                 if since == base.branch or not base.branch:
                     raise

@@ -13,6 +13,7 @@ from turnout.core.model import ChangeKind
 from turnout.core.run import Run, Stage, StageStatus
 from turnout.reporting.current import Report, read
 from turnout.reporting.deliver import Told
+from turnout.reporting.figures import base_of
 from turnout.reporting.github_text import SIGNS, Check, checks, comment, marker, marker_of
 from turnout.reporting.ledger import SENDING, SENT, Change, Ledger
 from turnout.reporting.policy import waiting
@@ -99,7 +100,7 @@ class GitHubChannel:
         hub = self.hub(report.run.project)
         if isinstance(hub, str):
             return Told.nothing(hub)
-        shown = _shown(report, self.console)
+        shown = _shown(report, self.console, ledger)
         if not shown:
             return Told.nothing("nothing was to run")
         with ledger.change() as change:
@@ -151,7 +152,8 @@ class GitHubChannel:
             if not newer:
                 return self._annotate(hub, report.run, int(number), check, ledger)
             report = read(ledger.reports, report.run.id)
-            check = next(each for each in _shown(report, self.console) if each.key == check.key)
+            shown = _shown(report, self.console, ledger)
+            check = next(each for each in shown if each.key == check.key)
         raise TransientError(
             f"github: {check.name} of run {report.run.id} is being changed by others, come back later"
         )
@@ -199,7 +201,8 @@ class GitHubChannel:
         """The newest run of the pull request has the word; a comment that somebody deleted is not made again."""
         run, repository = report.run, report.run.change.repository
         beginning = marker_of(run.project)
-        body = comment(run, look(run, previous=report.previous, console=self.console))
+        view = look(run, previous=report.previous, console=self.console)
+        body = comment(run, view, base_of(run, ledger.reports))
 
         def made() -> str:
             found = hub.find_comment(repository, run.change.number, beginning)
@@ -212,8 +215,9 @@ class GitHubChannel:
         hub.update_comment(repository, number, body)
 
 
-def _shown(report: Report, console: str) -> tuple[Check, ...]:
-    return checks(report.run, look(report.run, previous=report.previous, console=console))
+def _shown(report: Report, console: str, ledger: Ledger) -> tuple[Check, ...]:
+    run = report.run
+    return checks(run, look(run, previous=report.previous, console=console), base_of(run, ledger.reports))
 
 
 def _status(hub: Hub, run: Run, check: Check, ledger: Ledger) -> None:

@@ -11,10 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
-from turnout.core.result import Finding, Tests
+from turnout.core.result import Finding
 from turnout.core.run import Run, StageStatus
 from turnout.reporting import markdown as md
+from turnout.reporting.figures import NO_BASE, Base
+from turnout.reporting.github_counts import of_stage, sums
+from turnout.reporting.proposed import proposed
 from turnout.reporting.trouble import Trouble, place
 from turnout.reporting.view import Light, RunView, StageView
 from turnout.reporting.wording import by_severity, clean, clip, counted, duration, first_line, more
@@ -114,7 +118,7 @@ class Check:
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]
 
 
-def checks(run: Run, view: RunView) -> tuple[Check, ...]:
+def checks(run: Run, view: RunView, base: Base = NO_BASE) -> tuple[Check, ...]:
     """The whole first, then the stages in their order. None where nothing was to run."""
     if not run.stages and not run.problems and view.light is Light.SKIPPED:
         return ()
@@ -123,18 +127,18 @@ def checks(run: Run, view: RunView) -> tuple[Check, ...]:
         name=NAME,
         light=view.light,
         title=first_line(f"{view.word}{_most(view)}", 200),
-        summary=summary(run, view),
+        summary=summary(run, view, base),
         url=view.link,
         started_at=run.created_at,
         completed_at=run.finished_at,
         annotations=tuple(_problems(run)),
     )
-    return (whole, *(_stage(run, view, each) for each in view.stages))
+    return (whole, *(_stage(run, view, each, base) for each in view.stages))
 
 
-def summary(run: Run, view: RunView) -> str:
-    """All that is to be said of the run, what matters first."""
-    return md.within(_parts(run, view), MAX_SUMMARY)
+def summary(run: Run, view: RunView, base: Base = NO_BASE) -> str:
+    """All that is to be said of the run, what matters first. ``base``: what its coverage is compared with."""
+    return md.within(_parts(run, view, base), MAX_SUMMARY)
 
 
 def marker(run: Run) -> str:
@@ -147,15 +151,15 @@ def marker_of(project: str) -> str:
     return f"<!-- turnout {digest}"
 
 
-def comment(run: Run, view: RunView) -> str:
+def comment(run: Run, view: RunView, base: Base = NO_BASE) -> str:
     title = f"### {SIGNS[view.light]} {md.text(view.project)} {view.word} at {md.code(view.sha)}"
-    return f"{marker(run)}\n{title}\n\n{summary(run, view)}"
+    return f"{marker(run)}\n{title}\n\n{summary(run, view, base)}"
 
 
 # --- the parts ------------------------------------------------------------------------------------
 
 
-def _stage(run: Run, view: RunView, shown: StageView) -> Check:
+def _stage(run: Run, view: RunView, shown: StageView, base: Base) -> Check:
     stage = run.stages[shown.name]
     troubles = [each for each in view.troubles if each.task in stage.tasks]
     ended = stage.status is StageStatus.FINISHED
@@ -164,14 +168,14 @@ def _stage(run: Run, view: RunView, shown: StageView) -> Check:
     about = [f"agent {md.code(planned.agent)}", counted(shown.attempts, "attempt")]
     if shown.seconds is not None:
         about.append(duration(shown.seconds))
-    parts = [" · ".join(about), *_tests_of(run, shown.name), *(_trouble(each) for each in troubles)]
+    parts = [" · ".join(about), *of_stage(run, shown.name, base), *(_trouble(each) for each in troubles)]
     return Check(
         key=f"check:{shown.name}",
         name=f"{NAME} / {shown.name}",
         light=shown.light,
         title=first_line(title, 200),
         summary=md.within(parts, MAX_SUMMARY),
-        url=f"{view.link}?stage={shown.name}" if view.link else "",
+        url=f"{view.link}/stages/{quote(shown.name)}" if view.link else "",
         started_at=stage.started_at,
         completed_at=stage.finished_at if ended else None,
         annotations=tuple(_annotations(troubles))[:MAX_ANNOTATIONS] if ended else (),
@@ -185,10 +189,12 @@ def _most(view: RunView) -> str:
     return f": {view.reason}" if view.reason else ""
 
 
-def _parts(run: Run, view: RunView) -> Iterator[str]:
+def _parts(run: Run, view: RunView, base: Base) -> Iterator[str]:
     if view.problems:
         lines = [f"- {md.code(str(each), 500)}" for each in view.problems[:NAMED]]
         yield "\n".join([f"**{counted(len(view.problems), 'problem')} in the pipeline file**", "", *lines])
+    if said := " · ".join(sums(run, base)):
+        yield said
     if view.stages:
         yield md.table(
             ["", "stage", "", "time"],
@@ -207,8 +213,11 @@ def _parts(run: Run, view: RunView) -> Iterator[str]:
         yield f"✋ {md.code(wanted.stage)} waits for approval by {who} ({len(wanted.given)} of {wanted.required})"
     for each in view.standing:
         yield _trouble(each)
-    for name in run.stages:
-        yield from (f"{md.code(name)}: {said}" for said in _tests_of(run, name))
+    if run.proposal is not None:
+        yield from proposed(run, run.proposal)
+    lines = [f"- {md.code(name)}: {said}" for name in run.stages for said in of_stage(run, name, base)]
+    if lines:
+        yield "\n".join(lines)
     if view.flaky:
         names = [f"- {md.code(each)}" for each in view.flaky[:NAMED]]
         yield "\n".join(
@@ -225,25 +234,6 @@ def _foot(run: Run, view: RunView) -> Iterator[str]:
         yield f"plan {md.code(run.plan.digest[:12])}"
     if view.reason:
         yield md.text(view.reason)
-
-
-def _tests_of(run: Run, name: str) -> Iterator[str]:
-    for task in run.stages[name].tasks.values():
-        result = next((each.result for each in reversed(task.attempts) if each.result), None)
-        if result and result.tests:
-            yield _counted_tests(result.tests)
-
-
-def _counted_tests(tests: Tests) -> str:
-    parts = [counted(tests.total, "test"), f"{tests.passed:,} passed"]
-    parts += [
-        f"{number:,} {word}"
-        for number, word in ((tests.failed + tests.errors, "failed"), (tests.skipped, "skipped"))
-        if number
-    ]
-    if tests.coverage is not None:
-        parts.append(f"{tests.coverage:.1f} % of lines covered")
-    return ", ".join(parts)
 
 
 def _trouble(trouble: Trouble) -> str:
