@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-profile demo images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -75,6 +75,9 @@ bench: real-parts ## Measure Turnout beside its peers; ONLY=latency,burst,… RO
 
 bench-quick: $(READY) ## Time Turnout on one machine alone, in half a minute
 	@$(BIN)/python -m tests.bench.quick
+
+bench-console: $(READY) ## Measure the console at 10,000 runs and 1,000,000 events, with 200 browsers, a log of 50 MB
+	@$(BIN)/python -m tests.bench.console
 
 bench-profile: $(READY) ## Show where the time of a stage goes
 	@$(BIN)/python -m tests.bench.profile

@@ -41,7 +41,7 @@ def fill(database: Path, events: int) -> int:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -400000")
         connection.execute("PRAGMA foreign_keys = OFF")
-        original = _read(connection)
+        original = read(connection, _newest(connection))
         held = int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
         missing = max(0, events - held)
         copies = -(-missing // len(original.rows["events"]))
@@ -58,14 +58,18 @@ def fill(database: Path, events: int) -> int:
         connection.close()
 
 
-def _read(connection: sqlite3.Connection) -> Original:
-    connection.row_factory = sqlite3.Row
+def _newest(connection: sqlite3.Connection) -> str:
     newest = connection.execute(
         "SELECT id FROM runs WHERE finished_at IS NOT NULL ORDER BY seq DESC LIMIT 1"
     ).fetchone()
     if newest is None:
         raise ValueError("the store holds no run that has ended: let it make one first")
-    run = str(newest["id"])
+    return str(newest[0])
+
+
+def read(connection: sqlite3.Connection, run: str) -> Original:
+    """Everything that the store holds of the run."""
+    connection.row_factory = sqlite3.Row
     rows: dict[str, list[dict[str, Any]]] = {}
     for table, column in _RUN.items():
         rows[table] = _rows(connection, f"SELECT * FROM {table} WHERE {column} = ?", run)
@@ -112,7 +116,7 @@ def _copy(
         new = {old: derive("history", base, number, old) for old in original.ids}
         for table, rows in original.rows.items():
             for row, named in zip(rows, original.named[table], strict=True):
-                copied = row | {column: _renamed(row[column], ids, new) for column, ids in named.items()}
+                copied = row | {column: renamed(row[column], ids, new) for column, ids in named.items()}
                 match table:
                     case "runs":
                         del copied["seq"]
@@ -144,7 +148,7 @@ def _named(row: dict[str, Any], ids: Sequence[str]) -> dict[str, tuple[str, ...]
     return found
 
 
-def _renamed(value: Any, ids: Sequence[str], new: dict[str, str]) -> Any:
+def renamed(value: Any, ids: Sequence[str], new: dict[str, str]) -> Any:
     for old in ids:
         value = (
             value.replace(old.encode(), new[old].encode())

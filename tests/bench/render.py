@@ -185,6 +185,44 @@ def profile(found: Found) -> str:
 # --- what was to be reached -------------------------------------------------------------------------------
 
 
+def console(found: Found) -> str:
+    if "console" not in found:
+        return "*Not measured yet: `make bench-console`.*"
+    values = found["console"]["values"]
+    sizes = sorted(values["events"], key=int)
+    few, many = sizes[0], sizes[-1]
+    rows = [
+        [page, *(spread(taken[size]["again"]) for size in sizes), number(taken[many]["first"]),
+         *(number(median(taken[size]["processor"])) for size in sizes),
+         number(median(taken[many]["processor"]) / median(taken[few]["processor"]))]
+        for page, taken in values["pages"].items()
+    ]  # fmt: skip
+    head = [
+        "ms: p50 (p5 – p95)", *(f"{int(size):,} runs, {values['events'][size]:,} events" for size in sizes),
+        "first time in a process", *(f"of the processor, {int(size):,}" for size in sizes), "ratio",
+    ]  # fmt: skip
+    log, live = values["log"], values["live"]
+    of_log = [
+        ["the page, the first time in a process", number(log["first"])],
+        ["the page again", spread(log["again"])],
+        ["a line in its middle", spread(log["middle"])],
+        ["a new line at its end", spread(log["follow"])],
+    ]
+    of_live = [
+        ["ms from an event's commit until a browser knows of it", spread(live["delay"])],
+        ["of one core while nothing happens", f"{live['idle']:.1%} (nobody watching: {live['alone']:.1%})"],
+        ["of one core with two events a second", f"{live['busy']:.1%}"],
+    ]
+    return "\n\n".join(
+        (
+            table(head, rows),
+            table([f"a log of {log['bytes'] / 1e6:.0f} MB", "ms"], of_log),
+            table([f"{live['watchers']} browsers on one process", ""], of_live),
+            setting(found, "console"),
+        )
+    )
+
+
 def targets(found: Found) -> str:
     rows: list[list[str]] = []
     lasting = found.get("latency", {}).get("values", {})
@@ -244,6 +282,7 @@ SECTIONS: dict[str, Callable[[Found], str]] = {
     "width": width,
     "scale": scale,
     "profile": profile,
+    "console": console,
 }
 
 if __name__ == "__main__":
