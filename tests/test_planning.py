@@ -24,7 +24,7 @@ class Remote:
     files: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     away: bool = False
-    paths: tuple[str, ...] | None = None
+    paths: tuple[str, ...] | TransientError | None = None
 
     def read(self, change: Change, path: str) -> str | None:
         if self.away:
@@ -36,6 +36,8 @@ class Remote:
         raise NotImplementedError("nothing here asks for it")
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
+        if isinstance(self.paths, TransientError):
+            raise self.paths
         return self.paths
 
 
@@ -58,8 +60,8 @@ class Desk:
         self.parsed += 1
         return read_pipeline(text, name, project)
 
-    def plan(self, sha: str = "a" * 40, **more: str) -> Plan:
-        change = Change(
+    def plan(self, sha: str = "a" * 40, change: Change | None = None, **more: str) -> Plan:
+        change = change or Change(
             kind=ChangeKind.PUSH,
             repository="acme/shop",
             clone_url="/srv/shop.git",
@@ -157,3 +159,34 @@ def test_of_very_many_changed_files_all_decide_and_none_is_carried_along() -> No
         assert bool(lint.skip) == (names == ("docs/a",))
         assert desk.change is not None
         assert desk.change.paths == recorded
+
+
+REQUEST = Change(
+    kind=ChangeKind.PULL_REQUEST,
+    repository="acme/shop",
+    clone_url="/srv/shop.git",
+    ref="refs/pull/7/head",
+    sha="a" * 40,
+    before="b" * 40,
+    branch="tea",
+    base_branch="main",
+)
+
+
+@pytest.mark.parametrize(
+    ("paths", "recorded"),
+    [(("a.py",), ("a.py",)), (None, None), (TransientError("away"), None), (("x",) * 3001, None)],
+)
+def test_the_files_of_a_pull_request_are_recorded_though_no_rule_asks_for_them(
+    paths: tuple[str, ...] | TransientError | None, recorded: tuple[str, ...] | None
+) -> None:
+    desk = Desk(Remote(paths=paths))
+    desk.plan(change=REQUEST)
+    assert desk.change == REQUEST.with_(paths=recorded)
+
+
+def test_nobody_is_asked_for_the_files_of_a_push_without_need() -> None:
+    desk = Desk(Remote(paths=("a.py",)))
+    desk.plan()
+    assert desk.change is not None
+    assert desk.change.paths is None

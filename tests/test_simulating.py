@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
-from tests.core.writing import push, tag
+from tests.core.writing import push as pushed
+from tests.core.writing import tag
 from turnout.adapters.config_files import read_pipeline, read_project
 from turnout.core.change import Change
 from turnout.core.config import ProjectConfig
@@ -34,6 +36,11 @@ pipeline:
 BY = read_project(
     "project: {repository: org/shop, secrets: {TOKEN: {env: T}}, environments: {live: {}}}", "project.yml"
 )
+
+
+def push(branch: str = "main", **more: Any) -> Change:
+    """On top of another commit, so that it can be known what it touches."""
+    return pushed(branch, before="b" * 40, **more)
 
 
 @dataclass
@@ -190,3 +197,9 @@ def test_only_so_many_changes_can_be_asked_for() -> None:
 def test_it_is_json() -> None:
     found = simulate(push("main", paths=("src/a.py",)))
     assert Simulation.model_validate(found.to_json()) == found
+
+
+def test_what_touches_no_files_is_no_change_of_unknown_files() -> None:
+    source = Source(lambda _: ())
+    found = simulate(tag(), pushed("main"), source=source)
+    assert (found.unknown, source.asked) == (0, [])

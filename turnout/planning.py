@@ -11,7 +11,8 @@ from turnout.core import messages as m
 from turnout.core.change import Change
 from turnout.core.comparing import recordable
 from turnout.core.config import PipelineConfig, ProjectConfig, needs_paths
-from turnout.core.errors import InvalidConfig, PermanentError, Problem
+from turnout.core.errors import InvalidConfig, PermanentError, Problem, TransientError
+from turnout.core.model import ChangeKind
 from turnout.core.nothing import no_commit, no_project
 from turnout.core.plan import NotTriggered, Plan
 from turnout.core.planner import plan
@@ -98,8 +99,19 @@ class RepositoryPlanner:
             made = plan(config, project, change)
         except InvalidConfig as error:
             raise BrokenFile(error.problems, change) from error
+        change = self._with_files(change)
         proposal = self.proposing(change, project, wanted) if isinstance(made, Plan) else None
         return Planned(project.repository, made, change.with_(paths=recordable(change.paths)), proposal)
+
+    def _with_files(self, change: Change) -> Change:
+        """With the files of a pull request, which GitHub does not send along, also where no rule of today asks for
+        them: another pipeline file is tried on them later. Where they can't be had it goes on without."""
+        if change.kind is not ChangeKind.PULL_REQUEST or not change.before or change.paths is not None:
+            return change
+        try:
+            return change.with_(paths=self.source.changed_paths(change))
+        except (PermanentError, TransientError):
+            return change
 
     def _parsed(self, text: str, name: str, project: ProjectConfig) -> PipelineConfig:
         known = self._parsed_before.find((name, text))

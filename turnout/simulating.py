@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from turnout.core.change import Change
+from turnout.core.comparing import base_of
 from turnout.core.config import PipelineConfig, ProjectConfig, needs_paths
 from turnout.core.errors import InvalidConfig, PermanentError, TransientError
 from turnout.core.plan import NotTriggered, Plan
@@ -53,7 +54,7 @@ class Simulating:
             if self.clock.now().timestamp() > until:
                 break
             planned = _planned(before, rules, change, problem), _planned(config, rules, change, "")
-            known = change.paths is not None or not asks
+            known = change.paths is not None or not asks or base_of(change) is None
             found.append(
                 Simulated.of(each.at, change, *planned, run=each.run, delivery=each.delivery, known=known)
             )
@@ -79,7 +80,8 @@ class Simulating:
         left = MOST_ASKED
         for each in changes:
             change = located(each.change, rules)
-            if asks and change.paths is None and left and self.source is not None:
+            wanted = asks and change.paths is None and base_of(change) is not None
+            if wanted and left and self.source is not None:
                 left -= 1
                 change = change.with_(paths=_paths(self.source, change))
             yield each, change
