@@ -40,6 +40,7 @@ Cursor = Annotated[
 ]
 
 _SAID: Mapping[int, str] = {
+    400: "It can't be read at all.",
     401: "Nobody has signed in, or the token is not known.",
     403: "The token or the person may not do this; `detail` says what is missing.",
     404: "There is no such thing, or it is not for you.",

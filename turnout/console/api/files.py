@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from turnout.adapters.config_files import read_pipeline
 from turnout.console.api.asked import Parts, Who, errors
@@ -13,7 +13,7 @@ from turnout.console.identity import allowed
 from turnout.core.access import Role, Viewer
 from turnout.core.change import Change
 from turnout.core.config import PipelineConfig, ProjectConfig
-from turnout.core.errors import InvalidConfig, Problem
+from turnout.core.errors import InvalidConfig, PermanentError, Problem
 from turnout.core.model import ChangeKind
 from turnout.core.plan import NotTriggered, Plan
 from turnout.core.planner import plan
@@ -143,7 +143,7 @@ def planned(who: Who, parts: Parts, body: Annotated[Planned, Body()]) -> WouldRu
 def simulate(who: Who, parts: Parts, body: Annotated[Tried, Body()]) -> Simulation:
     """Each change goes through the old and the new file; what differs in runs, stages, secrets and environments is
     told, what weakens security first. Nothing is run."""
-    allowed(who, Role.VIEWER, body.project)
+    _project(who, parts, body.project)
     return simulating(parts)(body.project, body.old, body.content, last=body.last, file=body.file)
 
 
@@ -152,7 +152,15 @@ def _project(who: Viewer, parts: Wiring, name: str) -> ProjectConfig:
     if not name:
         return ProjectConfig(repository=NOBODY)
     allowed(who, Role.VIEWER, name)
-    return parts.projects.find(name) or ProjectConfig.model_validate({"repository": name})
+    return parts.projects.find(name) or _without_rules(name)
+
+
+def _without_rules(project: str) -> ProjectConfig:
+    """Raises: PermanentError for what no project can be called."""
+    try:
+        return ProjectConfig(repository=project)
+    except ValidationError as error:
+        raise PermanentError(f"{project!r} is no project's name", "name it owner/name") from error
 
 
 def _read(parts: Wiring, body: File, project: ProjectConfig) -> PipelineConfig:
