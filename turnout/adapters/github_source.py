@@ -31,7 +31,7 @@ class GitHubSource:
     def read(self, change: Change, path: str) -> str | None:
         sha = change.config_sha or change.sha
         try:
-            found = self.api.get(change.repository, f"/contents/{quote(path, safe="")}", ref=sha)
+            found = self.api.get(change.repository, f"/contents/{_part(path)}", ref=sha)
         except NotFound as error:
             if _NO_COMMIT in error.message.lower():
                 raise
@@ -42,7 +42,7 @@ class GitHubSource:
         return text_of(path, base64.b64decode(found.get("content") or ""))
 
     def head(self, change: Change) -> str:
-        ref = quote(change.ref.removeprefix("refs/"), safe="")
+        ref = _part(change.ref.removeprefix("refs/"))
         return str(self.api.get(change.repository, f"/commits/{ref}")["sha"])
 
     def changed_paths(self, change: Change) -> tuple[str, ...] | None:
@@ -68,7 +68,7 @@ class GitHubSource:
     def _compared(self, change: Change, base: Base) -> dict[str, Any]:
         for since in filter(None, (base.sha, base.branch)):
             try:
-                found = self.api.get(change.repository, f"/compare/{quote(since, safe="")}...{change.sha}")
+                found = self.api.get(change.repository, f"/compare/{_part(since)}...{change.sha}")
             except NotFound:
                 if since == base.branch or not base.branch:
                     raise
@@ -111,3 +111,8 @@ class EitherSource:
 
     def _of(self, change: Change) -> Source:
         return self.api if self.only_there(change) else self.git
+
+
+def _part(text: str) -> str:
+    """As one part of a path."""
+    return quote(text, safe="")
