@@ -75,7 +75,7 @@ class Acting:
         if failed and stage:
             raise PermanentError("`failed` and `stage` exclude each other", "give one of them")
         if not run.finished:
-            raise NotNow(f"run {run.id[:12]} has not ended", "cancel it first")
+            raise NotNow(f"run {run.id[:12]} has not ended", f"`turnout cancel {run.id[:12]}` first")
         if run.plan is None:
             raise NotNow(f"run {run.id[:12]} has no plan: its file was not valid", "push a fix instead")
         if stage and stage not in run.stages:

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from turnout.acting import NotNow
+from turnout.acting import Acting, Actor
 from turnout.auditing import Auditing
-from turnout.commanding import Commands
+from turnout.core.access import EVERYWHERE, Role, Viewer
 from turnout.core.account import Account
 from turnout.core.causes import Cause
 from turnout.core.dead_letters import DeadLetter
 from turnout.core.dsse import Signed
-from turnout.core.errors import NotFound
-from turnout.core.ports import Bus, Delivery, RunFilter, RunRow, StoredEvent
+from turnout.core.ports import Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
-from turnout.core.run import Run, StageStatus
+from turnout.core.run import Run
 from turnout.core.simulation import Simulation
+from turnout.identifying import LOCAL
 from turnout.looking import LOG_PART, AttemptLog, LogPart, Looking, Page
-from turnout.redriving import discard, redrive
 from turnout.simulating import Simulating
 
 Verb = Literal["approve", "reject"]
@@ -97,9 +96,8 @@ class Here:
     """This home. Who may read its files may do everything; what they ask for is recorded with their name."""
 
     sight: Looking
-    commands: Commands
+    acting: Acting
     auditing: Callable[[], Auditing]
-    bus: Callable[[], Bus]
     trying: Callable[[], Simulating]
     at: str = ""
     every: float = 0.2
@@ -111,29 +109,21 @@ class Here:
         return self.trying()(project, old, new, last=last, file=file)
 
     def cancel(self, run: Run, by: str, reason: str) -> None:
-        if run.finished:
-            raise NotNow(f"run {run.id[:12]} has ended already", "there is nothing to cancel")
-        self.commands.cancel(run, by, reason)
+        self.acting.cancel(self._by(by), run, reason)
 
     def rerun(self, run: Run, by: str, *, failed: bool, stage: str) -> str:
-        if not run.finished:
-            raise NotNow(f"run {run.id[:12]} has not ended", f"`turnout cancel {run.id[:12]}` first")
-        if run.plan is None:
-            raise NotNow(f"run {run.id[:12]} has no plan: its file was not valid", "push a fix instead")
-        if stage and stage not in run.stages:
-            raise NotFound(f"no stage {stage!r}", f"it has {', '.join(run.stages)}")
-        return self.commands.rerun(run, by, failed=failed, stage=stage)
+        return self.acting.rerun(self._by(by), run, failed=failed, stage=stage)
 
     def decide(self, verb: Verb, run: Run, stage: str, by: str, comment: str) -> None:
-        if stage not in run.stages:
-            raise NotFound(f"no stage {stage!r}", f"it has {', '.join(run.stages)}")
-        if run.stages[stage].status is not StageStatus.WAITING:
-            raise NotNow(f"{stage} does not wait for approval", f"`turnout explain {run.id[:12]} {stage}`")
-        act = self.commands.approve if verb == "approve" else self.commands.reject
-        act(run, stage, by, comment)
+        self.acting.decide(self._by(by), verb, run, stage, comment)
 
     def retry(self, letters: Sequence[DeadLetter]) -> int:
-        return redrive(self.bus(), letters)
+        return self.acting.retry_letters(self._by(""), letters)
 
     def discard(self, letters: Sequence[DeadLetter]) -> int:
-        return discard(self.bus(), letters)
+        return self.acting.discard_letters(self._by(""), letters)
+
+    def _by(self, name: str) -> Actor:
+        """``name``: that they go by, empty: their own here. Whose home it is they are."""
+        who = name or self.acting.identity.owner
+        return Actor(Viewer(who, {EVERYWHERE: Role.ADMIN}, via="cli", id=LOCAL + who))

@@ -176,3 +176,10 @@ def test_whoever_looks_for_a_defect_gets_to_see_it(house: House, monkeypatch: py
     monkeypatch.setenv("TURNOUT_DEBUG", "1")
     with pytest.raises(NotFound):
         house.turnout("show", run_id("nobody"))
+
+
+def test_what_is_done_here_is_in_the_audit_log_too(house: House) -> None:
+    run = house.push(two())
+    assert house.turnout("cancel", run.id, "--by", "ada").status == 0
+    (entry,) = house.wiring.accounts.audit_log()
+    assert (entry.person, entry.via, entry.action, entry.subject) == ("local:ada", "cli", "cancel", run.id)

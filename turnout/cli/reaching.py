@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from turnout.cli.finding import open_store
@@ -48,9 +48,8 @@ def here() -> Reach:
 
     open_store()
     found = wiring()
-    return Here(
-        found.looking, found.commands, lambda: found.auditing, lambda: found.bus, lambda: simulating(found)
-    )
+    acting = replace(found.acting, commands=found.commands)
+    return Here(found.looking, acting, lambda: found.auditing, lambda: simulating(found))
 
 
 def remembered() -> SignedIn:

@@ -239,8 +239,8 @@ class Wiring(Channels, Jobs, OfPeople):
         return Acting(
             self.identity,
             Commands(self.store, self._outbox_producer, self.clock, "/turnout/console"),
-            partial(redrive, self.bus),
-            partial(discard, self.bus),
+            lambda letters: redrive(self.bus, letters),
+            lambda letters: discard(self.bus, letters),
         )
 
     @cached_property
