@@ -56,16 +56,17 @@ def test_an_address_that_is_not_of_this_machine_is_refused(settings: Settings) -
 
 def test_one_process_serves_all_functions_unless_each_is_to_have_its_own(settings: Settings) -> None:
     together, urls = up._together(settings, Options(port=0))
-    assert [part.name for part in together] == ["functions", "dispatcher", "agents"]
-    assert len({url.rsplit("/", 1)[0] for url in urls.values()}) == 1
+    assert [part.name for part in together] == ["functions", "dispatcher", "console", "agents"]
+    assert len({urls[name].rsplit("/", 1)[0] for name in FUNCTIONS}) == 1
     separate, apart = up._separate(settings, Options(port=0, separate=True))
     assert [part.name for part in separate] == [
         *FUNCTIONS,
+        "console",
         "dispatcher",
         *(f"agent-{kind}" for kind in RESIDENT),
     ]
-    assert len(set(apart.values())) == len(FUNCTIONS)
-    assert list(urls) == list(apart) == list(FUNCTIONS)
+    assert len(set(apart.values())) == len(FUNCTIONS) + 1
+    assert list(urls) == list(apart) == [*FUNCTIONS, "console"]
 
 
 def test_agents_are_stopped_first_and_functions_last(settings: Settings) -> None:
@@ -77,9 +78,10 @@ def test_agents_are_stopped_first_and_functions_last(settings: Settings) -> None
 
 def test_ports_of_separate_functions_follow_each_other(settings: Settings) -> None:
     _, urls = up._separate(settings, Options(port=9000))
-    assert [url.rsplit(":", 1)[1] for url in urls.values()] == [
+    assert [urls[name].rsplit(":", 1)[1] for name in FUNCTIONS] == [
         f"900{number}" for number in range(len(FUNCTIONS))
     ]
+    assert urls["console"] == "http://127.0.0.1:9010"
 
 
 def test_where_the_store_is_shown_its_password_is_not() -> None:
