@@ -17,14 +17,14 @@ from tests.test_webhook import push
 from turnout.adapters.github_payload import read_payload
 from turnout.adapters.memory_books import MemoryBooks, MemoryMissed
 from turnout.adapters.memory_store import MemoryStore
-from turnout.auditing import NOT_ASKED, Auditing
+from turnout.auditing import NOT_ASKED, WINDOW, Auditing
 from turnout.core import messages as m
 from turnout.core.account import MOST, MOST_TRIES, SETTLE, Account
 from turnout.core.envelope import open_record
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.model import Outcome
 from turnout.core.ports import Clock
-from turnout.core.ports.ledger import Listed
+from turnout.core.ports.ledger import Head, Listed
 from turnout.core.result import Result
 from turnout.orchestration import Orchestrator, Planned
 from turnout.redelivering import AT_ONCE, FIRST_LOOK, LONGEST, OVERLAP, PAGES, Redelivering
@@ -43,6 +43,7 @@ class FakeHooks:
     tries: list[Listed] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     pages: int = 0
+    newest: list[Head] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
     away: Exception | None = None
     refused: Exception | None = None
@@ -68,6 +69,9 @@ class FakeHooks:
         at = next((n for n, each in enumerate(newest) if str(each.number) == cursor), 0)
         rest = newest[at + PER_PAGE :]
         return newest[at : at + PER_PAGE], str(rest[0].number) if rest else ""
+
+    def heads(self) -> tuple[Sequence[Head], Mapping[str, str]]:
+        return self.newest, {}
 
     def again(self, hook: str, number: int) -> None:
         if self.refused:
@@ -337,6 +341,17 @@ def test_an_audit_that_can_t_ask_github_says_so_and_counts_what_the_sweeper_saw(
     assert account.unaccounted == 1
     assert any("no answer" in note for note in account.notes)
     assert Auditing(books, rig.missed, rig.clock, rig.hooks).keep() == books.last()
+
+
+def test_an_audit_looks_at_newest_commits_that_github_would_still_list_and_that_had_time_to_come() -> None:
+    rig = Rig()
+    rig.store.receive(
+        replace(a_delivery("d1", "received"), sha="a" * 40, received_at=rig.clock.now() - 5 * WINDOW)
+    )
+    times = {"b": timedelta(hours=1), "c": timedelta(minutes=1), "d": 2 * WINDOW}
+    rig.hooks.newest = [Head("acme/shop", sha * 40, rig.clock.now() - ago) for sha, ago in times.items()]
+    account = Auditing(MemoryBooks(rig.store), rig.missed, rig.clock, rig.hooks).account(ask=True)
+    assert [row.id for row in account.rows] == ["b" * 40]
 
 
 def test_a_repository_whose_hook_is_not_known_is_a_note() -> None:

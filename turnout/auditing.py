@@ -10,7 +10,7 @@ from turnout.core.account import MOST, SETTLE, Account
 from turnout.core.equating import Found, equate
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.ports import Clock
-from turnout.core.ports.ledger import Books, Hooks, LastAccount, Listed, MissedDeliveries
+from turnout.core.ports.ledger import Books, Head, Hooks, LastAccount, Listed, MissedDeliveries
 
 WINDOW = timedelta(days=3)
 """As long as GitHub keeps the list of its deliveries (Enterprise Server: 7 days).
@@ -46,12 +46,14 @@ class Auditing:
         now = self.clock.now()
         since = since or now - WINDOW
         listed, notes = self._asked(since) if ask and self.hooks is not None else (None, self._seen(now))
+        heads = self._heads(since, now, notes) if listed is not None else ()
         missed = self.missed.missed(MOST)
         books, before = self.books, now - SETTLE
         found = Found(
             listed=listed,
             known=self._known({each.guid for each in listed or ()} | {each.listed.guid for each in missed}),
             missed=missed,
+            heads=heads,
             deliveries=books.deliveries(since),
             unanswered=books.unanswered(since, MOST),
             runless=books.runless(since, MOST),
@@ -102,6 +104,17 @@ class Auditing:
                 return found
         notes.append(f"{hook}: GitHub's list is longer than {MOST_PAGES} pages: ask for less with --since")
         return found
+
+    def _heads(self, since: datetime, now: datetime, notes: list[str]) -> Sequence[Head]:
+        """Of what was pushed long enough ago, and so that GitHub would still list it: what no delivery is about."""
+        assert self.hooks is not None
+        try:
+            heads, why = self.hooks.heads()
+        except (TransientError, PermanentError) as error:
+            notes.append(f"GitHub was not asked for the newest commits: {error}")
+            return ()
+        notes += [f"{repository}: {each}" for repository, each in why.items()]
+        return self.missed.unseen([each for each in heads if since <= each.at < now - SETTLE])
 
     def _seen(self, now: datetime) -> list[str]:
         if self.hooks is None:

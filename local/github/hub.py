@@ -184,6 +184,7 @@ class Hub:
                 lambda at, *_: _or_none(self._git.tree(self.repository, *at)),
             ),
             (r"/branches/([^/]+)", "GET", self._branch),
+            (r"/commits", "GET", self._newest),
             (
                 r"",
                 "GET",
@@ -235,6 +236,9 @@ class Hub:
     def _branch(self, at: Sequence[str], _body: Json, _query: Mapping[str, str], _token: str) -> Answer:
         sha = self._git.head(self.repository, at[0])
         return _or_none({"name": at[0], "commit": {"sha": sha}} if sha else None)
+
+    def _newest(self, _at: Sequence[str], _body: Json, query: Mapping[str, str], _token: str) -> Answer:
+        return Answer(200, self._git.newest(self.repository, int(query.get("per_page", "30"))))
 
     # --- check runs -------------------------------------------------------------------------------
 

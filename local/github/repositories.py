@@ -155,6 +155,12 @@ class Repositories:
         tree = [{"mode": mode, "type": kind, "sha": id, "path": path} for mode, kind, id, path in entries]
         return {"sha": sha, "tree": tree, "truncated": False}
 
+    def newest(self, repository: str, count: int) -> list[Json]:
+        """Commits of the default branch."""
+        listed = self._git(repository, "log", f"--max-count={count}", "--format=%H %cI", self.default)
+        rows = (line.split() for line in listed.splitlines())
+        return [{"sha": sha, "commit": {"committer": {"date": date}}} for sha, date in rows]
+
     def head(self, repository: str, branch: str) -> str:
         """The commit of a branch; empty: there is none."""
         return self.refs(repository).get(f"refs/heads/{branch}", "")

@@ -167,7 +167,10 @@ def test_every_request_is_one_that_github_takes(rig: Rig) -> None:
     rows, _ = rig.deliveries.page(hook)
     rig.deliveries.page(hook, str(rows[0].number))
     rig.deliveries.again(hook, rows[0].number)
+    rig.deliveries.heads()
     rig.settle()
-    calls = [call for call in rig.hub.calls if "deliver" in call.path or call.path.endswith("/hooks")]
-    assert len(calls) >= 3
+    calls = [
+        call for call in rig.hub.calls if "deliver" in call.path or call.path.endswith(("/hooks", "/commits"))
+    ]
+    assert len(calls) >= 4
     assert [problem for call in calls for problem in contract.problems(call)] == []

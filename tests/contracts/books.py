@@ -22,6 +22,7 @@ from turnout.core.model import Outcome
 from turnout.core.ports import Commit, ReportRow, Store
 from turnout.core.ports.ledger import (
     Books,
+    Head,
     LastAccount,
     Listed,
     Mark,
@@ -154,6 +155,14 @@ class BooksContract:
         kept.store.update_delivery(a_delivery("b", "ignored", reason="a tag"))
         assert set(kept.missed.known({"a", "b", "c"})) == {"b"}
         assert set(kept.missed.known(())) == set()
+
+    def test_a_commit_is_unseen_where_none_of_its_repositorys_deliveries_is_about_it(
+        self, kept: Kept
+    ) -> None:
+        kept.store.receive(replace(a_delivery("a", seconds=10), sha="a" * 40))
+        seen, early = Head("acme/shop", "a" * 40, at(20)), Head("acme/shop", "b" * 40, at(10))
+        unseen, others = Head("acme/shop", "c" * 40, at(20)), Head("acme/else", "d" * 40, at(20))
+        assert kept.missed.unseen([seen, early, unseen, others]) == [unseen]
 
     def test_of_one_that_is_missed_the_newest_try_is_kept(self, kept: Kept) -> None:
         kept.missed.miss([a_miss("g1", 5, 50), a_miss("g2", 1, 10)])

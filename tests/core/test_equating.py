@@ -9,12 +9,12 @@ import pytest
 from turnout.core.account import KINDS, MOST, MOST_TRIES, SETTLE, Account, Kind, Line
 from turnout.core.equating import Found, equate
 from turnout.core.ports import Delivery, ReportRow
-from turnout.core.ports.ledger import Listed, Missed, OpenAttempt, OpenRun, Untold
+from turnout.core.ports.ledger import Head, Listed, Missed, OpenAttempt, OpenRun, Untold
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 SINCE = NOW - timedelta(days=3)
 YOUNG, OLD = NOW - timedelta(minutes=1), NOW - timedelta(hours=1)
-NOTHING = Found(None, (), (), {}, (), (), {}, (), {}, (), {}, (), {}, (), ())
+NOTHING = Found(None, (), (), (), {}, (), (), {}, (), {}, (), {}, (), {}, (), ())
 
 
 def a_delivery(at: datetime, status: str = "published", run: str = "") -> Delivery:
@@ -140,6 +140,12 @@ def test_github_s_list_is_compared_delivery_by_delivery_however_often_each_was_t
     made = account(listed=tries, known={"here"}, deliveries={"run": 9})
     assert line(made, "github") == Line("github", 2, {"here": 1}, 0, 1)
     assert (made.rows[0].id, made.rows[0].at) == ("lost", OLD)
+
+
+def test_a_newest_commit_that_no_delivery_is_about_is_named() -> None:
+    made = account(listed=(), heads=(Head("acme/shop", "5" * 40, OLD),))
+    assert line(made, "github") == Line("github", 1, {}, 0, 1)
+    assert (made.rows[0].id, made.rows[0].repository) == ("5" * 40, "acme/shop")
 
 
 def test_what_came_since_it_was_missed_is_here() -> None:

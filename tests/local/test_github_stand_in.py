@@ -114,6 +114,8 @@ def test_its_api_tells_of_the_repository_that_git_serves(github: Github) -> None
     assert compared["files"] == [{"filename": "two.txt", "status": "added"}]
     assert base64.b64decode(github.get("/contents/two.txt?ref=main").json()["content"]) == b"2"
     assert github.get("/branches/main").json()["commit"]["sha"] == second
+    (newest,) = github.get("/commits?per_page=1").json()
+    assert (newest["sha"], newest["commit"]["committer"]["date"][:2]) == (second, "20")
     missing = (
         f"/compare/{first}...{'0' * 39}1",
         "/contents/three.txt",

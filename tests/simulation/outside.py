@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulation.kernel import EPOCH, Kernel
-from turnout.core.ports.ledger import Listed
+from turnout.core.ports.ledger import Head, Listed
 from turnout.core.run import Run
 from turnout.reporting import slack_channel
 from turnout.reporting.slack_blocks import SlackMessage
@@ -91,6 +91,9 @@ class Tries:
         assert hook == "app"
         newest = [each for each in reversed(self.listed) if not cursor or each.number <= int(cursor)]
         return newest[:3], str(newest[3].number) if len(newest) > 3 else ""
+
+    def heads(self) -> tuple[Sequence[Head], Mapping[str, str]]:
+        return (), {}
 
     def again(self, hook: str, number: int) -> None:
         assert hook == "app"

@@ -50,10 +50,10 @@ ARTIFACTS: Mapping[str, Kinds] = {
 SECRETS: Mapping[str, Kinds] = {"resolve": SAY}
 JOBS: Mapping[str, Kinds] = {"launch": WRITE, "cancel": WRITE, "state": READ}
 MISSED: Mapping[str, Kinds] = {
-    **dict.fromkeys(("known", "missed", "marks"), READ),
+    **dict.fromkeys(("known", "unseen", "missed", "marks"), READ),
     **dict.fromkeys(("miss", "claim", "unclaim", "refuse", "settle", "forget", "turn", "mark"), WRITE),
 }
-HOOKS: Mapping[str, Kinds] = {**dict.fromkeys(("hooks", "page"), READ), "again": WRITE}
+HOOKS: Mapping[str, Kinds] = {**dict.fromkeys(("hooks", "page", "heads"), READ), "again": WRITE}
 POLL: Kinds = READ
 POSITIONS: Kinds = WRITE
 PLAN: Kinds = SAY

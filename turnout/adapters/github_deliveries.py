@@ -15,7 +15,7 @@ from typing import Any
 from turnout.adapters.github_api import GitHubApi
 from turnout.adapters.github_parts import whole
 from turnout.core.errors import PermanentError
-from turnout.core.ports.ledger import Listed
+from turnout.core.ports.ledger import Head, Listed
 
 APP = "app"
 SAID = 200
@@ -48,6 +48,20 @@ class GitHubDeliveries:
         asked = {"cursor": cursor} if cursor else {}
         rows, following = self.api.listed(repository, path, **asked)
         return [_listed(hook, each) for each in rows], following
+
+    def heads(self) -> tuple[Sequence[Head], Mapping[str, str]]:
+        found: list[Head] = []
+        why: dict[str, str] = {}
+        for repository in self.repositories():
+            try:
+                newest = self.api.get(repository, "/commits", per_page=1)
+            except PermanentError as error:
+                why[repository] = str(error)
+                continue
+            for each in newest:
+                made = str(each["commit"]["committer"]["date"])
+                found.append(Head(repository, str(each["sha"]), datetime.fromisoformat(made)))
+        return found, why
 
     def again(self, hook: str, number: int) -> None:
         repository, path = _place(hook)

@@ -11,7 +11,7 @@ from threading import RLock
 from turnout.adapters.memory_store import Entry, MemoryStore
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Delivery, ReportRow
-from turnout.core.ports.ledger import LastAccount, Mark, Missed, OpenAttempt, OpenRun, Untold
+from turnout.core.ports.ledger import Head, LastAccount, Mark, Missed, OpenAttempt, OpenRun, Untold
 from turnout.core.run import Run
 
 
@@ -141,6 +141,15 @@ class MemoryMissed:
             for each in self._store.all_deliveries()
             if each.id in guids and each.source == "github" and each.status != "received"
         }
+
+    def unseen(self, heads: Sequence[Head]) -> Sequence[Head]:
+        known = [each for each in self._store.all_deliveries() if each.sha]
+        return [
+            head
+            for head in heads
+            if all(each.sha != head.sha for each in known)
+            and any(each.repository == head.repository and each.received_at < head.at for each in known)
+        ]
 
     def miss(self, found: Sequence[Missed]) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from turnout.core.account import KINDS, MOST, MOST_TRIES, SETTLE, Account, Kind, Line, Unaccounted
 from turnout.core.ports import Delivery, ReportRow
-from turnout.core.ports.ledger import Listed, Missed, OpenAttempt, OpenRun, Untold
+from turnout.core.ports.ledger import Head, Listed, Missed, OpenAttempt, OpenRun, Untold
 
 STARTED = ("launched", "started")
 
@@ -19,12 +19,13 @@ class Found:
     """What there is to equate; see `turnout.core.ports.ledger.Books`.
 
     ``listed``: what GitHub's own lists have; None: they were not asked, and ``missed`` alone says what we have not.
-    ``known``: of the listed and the missed, those that we have.
+    ``known``: of the listed and the missed, those that we have. ``heads``: those that no delivery is about.
     """
 
     listed: Sequence[Listed] | None
     known: Collection[str]
     missed: Sequence[Missed]
+    heads: Sequence[Head]
     deliveries: Mapping[str, int]
     unanswered: Sequence[Delivery]
     runless: Sequence[Delivery]
@@ -45,7 +46,7 @@ def equate(
     """``settle``: how long something may be under way. ``notes``: what could not be asked."""
     before = now - settle
     wrong: dict[Kind, list[tuple[str, Unaccounted]]] = {
-        "github": list(_not_here(found, since, before)),
+        "github": [*_not_here(found, since, before), *(("unseen", _head(each)) for each in found.heads)],
         "delivery": list(_deliveries(found, before)),
         "message": [("run", _orphan(*each)) for each in found.orphans],
         "run": [("open", each) for run in found.open_runs for each in _run(run, before)],
@@ -60,7 +61,7 @@ def equate(
     attempts = {"finished": found.attempts.get("finished", 0), "open": max(started, len(found.open_attempts))}
     reports = {**found.reports, "untold": len(found.untold)}
     counted: dict[Kind, tuple[Mapping[str, int], Collection[str]]] = {
-        "github": (_of_github(found, since), ("missing",)),
+        "github": (_of_github(found, since) | {"unseen": len(found.heads)}, ("missing", "unseen")),
         "delivery": ({**found.deliveries, **unread}, ("received", "published", "unanswered")),
         "message": (found.messages, ()),
         "run": (runs, ("open",)),
@@ -134,6 +135,17 @@ def _not_here(found: Found, since: datetime, before: datetime) -> Iterator[tuple
         else:
             what += f"GitHub got {one.code or 'no answer'}" + (f" ({one.said})" if one.said else "")
         yield "missing", Unaccounted("github", one.guid, each.first, what + again, _hint(each))
+
+
+def _head(head: Head) -> Unaccounted:
+    return Unaccounted(
+        "github",
+        head.sha,
+        head.at,
+        f"it is the newest commit of {head.repository}, and no delivery is about it",
+        "does the webhook send pushes? Start it by hand: `turnout run`",
+        repository=head.repository,
+    )
 
 
 def _hint(missed: Missed) -> str:

@@ -7,11 +7,15 @@ from datetime import datetime
 
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.instants import instant, instant_or_none, micros, micros_or_none
-from turnout.adapters.store.link import Link, Statement, listed
-from turnout.core.ports.ledger import Listed, Mark, Missed
+from turnout.adapters.store.link import Link, Statement, listed, scalar
+from turnout.core.ports.ledger import Head, Listed, Mark, Missed
 
 _KNOWN = Statement(
     "SELECT id FROM deliveries WHERE source = 'github' AND status <> 'received' AND id IN :guids"
+)
+_ABOUT = Statement("SELECT 1 FROM deliveries WHERE sha = :sha AND sha <> '' LIMIT 1")
+_BEFORE = Statement(
+    "SELECT 1 FROM deliveries WHERE repository = :repository AND sha <> '' AND received_at < :at LIMIT 1"
 )
 _MISS = Statement(
     "INSERT INTO missed_deliveries"
@@ -59,6 +63,15 @@ class SqlMissed:
     def known(self, guids: Collection[str]) -> Collection[str]:
         with self._database.look() as link:
             return {str(row[0]) for row in link.send(_KNOWN, {"guids": listed(link, sorted(guids))}).rows}
+
+    def unseen(self, heads: Sequence[Head]) -> Sequence[Head]:
+        with self._database.look() as link:
+            return [
+                each
+                for each in heads
+                if scalar(link, _ABOUT, sha=each.sha) is None
+                and scalar(link, _BEFORE, repository=each.repository, at=micros(each.at)) is not None
+            ]
 
     def miss(self, found: Sequence[Missed]) -> None:
         if not found:

@@ -32,6 +32,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The newest commit of a repository's default branch. ``at``: when it was made."""
+
+    repository: str
+    sha: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """A delivery that GitHub has and we do not, by its newest try. ``first``: when it was tried first.
 
@@ -171,6 +180,10 @@ class MissedDeliveries(Protocol):
         """Those of GitHub's deliveries that we have, and got further with than that they were received."""
         ...
 
+    def unseen(self, heads: Sequence[Head]) -> Sequence[Head]:
+        """Those that no delivery is about, although their repository's deliveries had come before they were made."""
+        ...
+
     def miss(self, found: Sequence[Missed]) -> None:
         """Insert; of one that is there, the newest try is kept, and how often it was asked for stays."""
         ...
@@ -217,6 +230,10 @@ class Hooks(Protocol):
 
     def page(self, hook: str, cursor: str = "") -> tuple[Sequence[Listed], str]:
         """Some tries, the newest first, and where to go on; empty: this is the end."""
+        ...
+
+    def heads(self) -> tuple[Sequence[Head], Mapping[str, str]]:
+        """Of the repositories that projects serve; and for each whose head can't be had, why."""
         ...
 
     def again(self, hook: str, number: int) -> None:
