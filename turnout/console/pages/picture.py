@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from turnout.console.pages.layered import laid_out, reduced, width_of
@@ -139,10 +139,11 @@ def _cells(planned: PlannedStage, stage: Stage, width: int) -> Iterator[Cell]:
     for number, task in enumerate(planned.tasks):
         x, y = (14, 54 + number * ROW) if named else (14 + number % a_row * CELL, 54 + number // a_row * CELL)
         label = shortened(cell_name(task), int((width - 46) / SMALL)) if named else ""
-        yield Cell(task.id, task_light(stage.tasks[task.id]), label, x, y)
+        left_out = stage.status is StageStatus.FINISHED and not stage.tasks[task.id].attempts
+        yield Cell(task.id, Light.SKIPPED if left_out else task_light(stage.tasks[task.id]), label, x, y)
 
 
-def _badges(planned: PlannedStage, stage: Stage) -> Iterable[tuple[str, Light]]:
+def _badges(planned: PlannedStage, stage: Stage) -> Iterator[tuple[str, Light]]:
     if stage.carried:
         yield "taken over", Light.SKIPPED
     if planned.approval is not None:

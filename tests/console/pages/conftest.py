@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.console.seed import World, fill
+from tests.console.visiting import visit
+
+
+@dataclass(frozen=True)
+class Team:
+    """A console over the seeded team's store, and a browser that the owner of the home is signed in with."""
+
+    world: World
+    browser: httpx.Client
+
+    def run(self, title: str) -> str:
+        """The id of the newest run with this title."""
+        return next(row.id for row in self.world.store.runs(limit=50) if title in row.title)
+
+    def page(self, path: str, status: int = 200, **headers: str) -> str:
+        answer = self.browser.get(path, headers={"accept": "text/html", **headers})
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    home = Path(tmp_path_factory.mktemp("team"))
+    world = fill(home, runs=0)
+    token = world.wiring.settings.console_token()
+    with visit(world.wiring, headers={"authorization": f"Bearer {token}"}) as browser:
+        yield Team(world, browser)
+    world.store.close()
