@@ -50,6 +50,22 @@ def test_without_a_sender_the_author_of_the_commit_is_named() -> None:
     assert change(push(sender={}, head_commit=None)).author == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ("2026-03-02T14:00:00+02:00", "2026-03-02T12:00:00+00:00"),
+        ("2026-03-02T12:00:00Z", "2026-03-02T12:00:00+00:00"),
+        ("2026-03-02T12:00:00", ""),
+        ("0001-01-01T00:00:00+14:00", ""),
+        ("yesterday", ""),
+        (None, ""),
+    ],
+)
+def test_when_the_newest_commit_was_made_is_known_where_that_is_a_time(said: str | None, known: str) -> None:
+    at = change(payload(head_commit={"timestamp": said})).committed_at
+    assert at == (datetime.fromisoformat(known) if known else None)
+
+
 def test_a_new_branch_is_compared_with_the_default_branch_and_the_default_branch_with_nothing() -> None:
     new = {"before": "0" * 40}
     assert change(push(ref="refs/heads/tea", **new)).base_branch == "main"
@@ -264,8 +280,14 @@ def test_every_payload_that_github_has_published_asks_for_a_run_or_says_why_not(
         assert (became == "a run request") == (answer.body["status"] == "accepted")
         assert answer.body.get("reason") or answer.body.get("run")
     recorded = door.store.deliveries(limit=10_000)
+    rules = Counter(each.why.rule for each in recorded if each.why is not None)
+    events = {each.event for each in recorded}
     with capsys.disabled():
-        print(f"\n  {answers.total()} payloads: " + ", ".join(f"{n} {what}" for what, n in answers.items()))
+        told = ", ".join(f"{n} {what}" for what, n in answers.items())
+        why = ", ".join(f"{n} by {rule}" for rule, n in rules.most_common())
+        print(f"\n  {answers.total()} payloads of {len(events)} events: {told} ({why}); no refusal")
+    assert rules.total() == answers["a recorded reason"]
+    assert "" not in rules
     assert len(recorded) == answers.total() > 300
     assert len(door.producer.records) == answers["a run request"] > 10
     assert all(row.reason for row in recorded if row.status == "ignored")
