@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_without_a_sender_the_author_of_the_commit_is_named() -> None:
     ],
 )
 def test_when_the_newest_commit_was_made_is_known_where_that_is_a_time(said: str | None, known: str) -> None:
-    at = change(payload(head_commit={"timestamp": said})).committed_at
+    at = change(push(head_commit={"timestamp": said})).committed_at
     assert at == (datetime.fromisoformat(known) if known else None)
 
 

@@ -6,6 +6,7 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, FailFast, Field
@@ -57,6 +58,7 @@ class _Label(Part):
 class _Commit(Part):
     id: Sha | Literal[""] = ""
     message: Prose = ""
+    timestamp: Prose | None = None
     author: Person = Person()
     added: _Paths = ()
     modified: _Paths = ()
@@ -169,6 +171,7 @@ def _push(push: _Push) -> Change | NoChange:
         author=_author(push),
         title=message.split("\n", 1)[0][:200],
         message=message[:10_000],
+        committed_at=_instant(push.head_commit.timestamp) if push.head_commit else None,
         url=push.compare[:MAX_URL],
         paths=None if tag or new or push.forced else _paths(push.commits),
     )
@@ -183,6 +186,15 @@ def _base_of(push: _Push, new: bool) -> str:
 def _commit_of(push: _Push) -> str:
     """A pushed annotated tag's ``after`` is the tag object; its commit is the head commit's id."""
     return (push.head_commit.id if push.head_commit else "") or push.after
+
+
+def _instant(said: str | None) -> datetime | None:
+    """Whoever makes a commit says when that was: what is no time, or none of Git's days, is not known."""
+    try:
+        found = datetime.fromisoformat(said or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo and 1990 <= found.year <= 9000 else None
 
 
 def _author(push: _Push) -> str:
