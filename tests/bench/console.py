@@ -317,7 +317,7 @@ def growth(found: Found, page: str) -> float:
     """What a page takes of the processor with the most runs, by what it takes with the fewest."""
     taken = found["pages"][page]
     fewest, most = (median(taken[runs]["processor"]) for runs in (min(taken, key=int), max(taken, key=int)))
-    return most / fewest
+    return float(most / fewest)
 
 
 def main() -> None:

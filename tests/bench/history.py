@@ -8,7 +8,7 @@ do.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -148,7 +148,7 @@ def _named(row: dict[str, Any], ids: Sequence[str]) -> dict[str, tuple[str, ...]
     return found
 
 
-def renamed(value: Any, ids: Sequence[str], new: dict[str, str]) -> Any:
+def renamed(value: Any, ids: Sequence[str], new: Mapping[str, str]) -> Any:
     for old in ids:
         value = (
             value.replace(old.encode(), new[old].encode())

@@ -37,7 +37,7 @@ PROJECT = "bench/project-00"
 PROJECTS, BRANCHES, PEOPLE = 20, 12, 15
 EVERY = 2 * 3600 * SECOND
 """Microseconds from one run to the next: a longer history goes further back, its last days are as full as others'."""
-CELLS = 17
+CELLS = 18
 BATCH = 500
 COPIED = ("runs", "events", "attempts", "deliveries")
 
