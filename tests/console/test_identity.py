@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from local.github.sign_in import SignIn
 from local.github.stand_in import StandIn
-from tests.console.visiting import BASE, InProcess
+from tests.console.visiting import visit
 from turnout.adapters.memory_accounts import MemoryAccounts
 from turnout.adapters.settings import read_settings
-from turnout.console.app import create_app
 from turnout.console.identity.signing_in import inside
 from turnout.console.identity.tries import MOST, WITHIN, FailedTries
 from turnout.core.access import Scope
@@ -34,22 +31,10 @@ def github() -> Iterator[StandIn]:
         yield running
 
 
-@lru_cache(maxsize=1)
-def application() -> FastAPI:
-    """One for all tests: the first request of each would cost more than all that follow."""
-    return create_app(Wiring(read_settings({"HOME": "/nowhere"})))
-
-
-def visit(wiring: Wiring, *, peer: str = "127.0.0.1", **options: Any) -> httpx.Client:
-    application().state.wiring = wiring
-    return httpx.Client(transport=InProcess(application(), peer), base_url=BASE, **options)
-
-
 def wired(home: Path, **settings: str) -> Wiring:
     """A console whose accounts are in memory: no test here needs more."""
     made = Wiring(read_settings({"TURNOUT_HOME": str(home), "HOME": str(home), **settings}))
     made.__dict__["accounts"] = MemoryAccounts()
-    application().state.failed_tries = FailedTries()
     return made
 
 

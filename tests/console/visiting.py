@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -15,6 +16,10 @@ from turnout.wiring import Wiring
 BASE = "http://localhost"
 
 
+_LOOPS = ThreadPoolExecutor(1)
+"""Apart from the caller's thread, where a browser that is driven may have a loop that runs."""
+
+
 class InProcess(httpx.BaseTransport):
     """``peer``: the address that requests seem to come from."""
 
@@ -22,7 +27,7 @@ class InProcess(httpx.BaseTransport):
         self._inner = httpx.ASGITransport(app, client=(peer, 50_000))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return asyncio.run(self._answer(request))
+        return _LOOPS.submit(asyncio.run, self._answer(request)).result()
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
