@@ -6,6 +6,7 @@ import pytest
 
 from turnout.core.topics import AGENT_KINDS, AGENT_LOGS, AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, topic
 from turnout.stack.layout import (
+    CONSOLE,
     FUNCTIONS,
     RESIDENT,
     Running,
@@ -21,7 +22,7 @@ STACK = Running(pid=1, urls={"webhook": "http://x/webhook"}, bus="embedded", sto
 def test_every_function_has_its_source() -> None:
     folder = source_of("webhook").parents[1]
     found = {each.parent.name for each in folder.glob("*/main.py")}
-    assert found == set(FUNCTIONS)
+    assert found == {*FUNCTIONS, CONSOLE}
 
 
 def test_every_topic_that_somebody_must_answer_has_its_function() -> None:
