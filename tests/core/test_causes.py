@@ -84,6 +84,17 @@ def assert_flips_are_true(story: Story) -> None:
                     for each in decided_with(story, cause.by - 1, partial(without_halting, cause, flip))
                 )
 
+            if cause.rule is Rule.NEEDS and flip.startswith("with `allow_failure: true` for "):
+                need = flip.removeprefix("with `allow_failure: true` for ").partition(" ")[0]
+                ended = story.history[cause.by - 1]
+                if isinstance(ended, e.StageFinished) and ended.stage == need and " and " not in flip:
+                    again = decided_with(story, cause.by - 1, partial(changed, name=need, allow_failure=True))
+                    assert not any(
+                        isinstance(each, e.StageSkipped)
+                        and (each.stage, each.because) == (cause.stage, "needs")
+                        for each in again
+                    )
+
 
 def without_halting(cause: Cause, flip: str, plan: Plan) -> Plan:
     if flip.startswith("with `allow_failure: true`"):
@@ -163,7 +174,7 @@ def test_a_stage_behind_a_failed_one_says_which_and_what_would_have_let_it_run()
     skipped = the(story, "stage_skipped")
     assert (skipped.stage, skipped.rule) == ("b", Rule.FAIL_FAST)
     assert skipped.values == {"halted by": "a", "outcome": "failure"}
-    assert skipped.flips == ("with `allow_failure: true` for a it would have gone on",)
+    assert skipped.flips == ("with `allow_failure: true` for a it would not have been skipped for that",)
     assert the(story, "cancel_ordered").flips[1] == (
         "with `fail_fast: false` for the pipeline it would have gone on"
     )
@@ -175,8 +186,8 @@ def test_without_fail_fast_the_need_that_failed_is_the_rule() -> None:
     skipped = the(story, "stage_skipped")
     assert (skipped.rule, skipped.values) == (Rule.NEEDS, {"needs": {"a": "failure"}})
     assert skipped.flips == (
-        "had a ended well, it would have run",
-        "with `allow_failure: true` for a it would have run all the same",
+        "had a ended well, its turn would have come",
+        "with `allow_failure: true` for a its turn would have come all the same",
     )
 
 

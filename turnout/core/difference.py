@@ -94,9 +94,10 @@ def _differences(old: Plan | NotTriggered, new: Plan | NotTriggered) -> Iterator
     for name in [*after, *(name for name in before if name not in after)]:
         yield from _of_stage(name, before.get(name), after.get(name))
         if name in after and name in before:
-            lost = ", ".join(_scanners(name, before) & set(after) - _scanners(name, after))
+            scans = {each.name for each in after.values() if not each.skip}
+            lost = ", ".join(sorted(_scanners(name, before) & scans - _scanners(name, after)))
             if lost and not after[name].skip:
-                yield _changed(name, Field("scanned before by", lost, "", weakens=True))
+                yield _changed(name, Field("scan before it", lost, "", weakens=True))
 
 
 def _of_plans(old: Plan, new: Plan) -> Iterator[Difference]:

@@ -151,8 +151,9 @@ def _cells(stage: PlannedStage) -> str:
 def _retries(retries: Retries) -> str:
     if not retries.max:
         return ""
-    on = ", ".join(each.value for each in retries.on)
-    return f"{retries.max} on {on}, after {retries.backoff:g} s × {retries.factor:g}"
+    on = f" on {', '.join(retries.on)}" if retries.on != Retries().on else ""
+    wait = f", after {format_duration(retries.backoff)} × {retries.factor:g}" if retries.backoff else ""
+    return f"{retries.max}{on}{wait}"
 
 
 def _yes(value: bool) -> str:

@@ -126,15 +126,14 @@ def _run_over(event: e.RunFinished, run: Run, trail: Trail) -> Why:
         return Why(rule, values, ("it would not have ended so if nobody had cancelled it",), by)
     if event.outcome is Outcome.SUCCESS:
         return Why(Rule.OUTCOME, values, by=by)
+    if run.halted_by:  # what would have kept the run from that is said there
+        return Why(Rule.FAIL_FAST, values, by=by)
     bad = [
         name
         for name, each in run.stages.items()
-        if each.blocks
-        and each.outcome not in (Outcome.SKIPPED, Outcome.SUCCESS)
-        and (not run.halted_by or name == run.halted_by)
+        if each.blocks and each.outcome not in (Outcome.SKIPPED, Outcome.SUCCESS)
     ]
-    rule = Rule.FAIL_FAST if run.halted_by else Rule.OUTCOME
-    return Why(rule, values, had_ended_well(run, bad, "the run"), by)
+    return Why(Rule.OUTCOME, values, had_ended_well(run, bad, "the run would not have ended so"), by)
 
 
 def _ignored(event: e.MessageIgnored, run: Run) -> Why:

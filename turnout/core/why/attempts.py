@@ -56,7 +56,7 @@ def ended(event: e.AttemptFinished, run: Run, trail: Trail) -> Why:
             return Why(Rule.AGENT, seen, by=by, heard="turnout.task.finished")
         case "launch":
             flip = f"with an agent for {agent} free in time it would have been started"
-            values = {"deadline": at(known, "launch_deadline"), "now": now}
+            values: Seen = {"deadline": at(known, "launch_deadline"), "now": now}
             return Why(Rule.LAUNCH_DEADLINE, values, (flip,), by, "time")
         case "lease":
             worker = known.worker if known else ""

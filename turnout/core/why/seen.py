@@ -42,15 +42,13 @@ def needs_of(run: Run, planned: PlannedStage | None) -> Seen:
     return {"needs": {name: state(stage_of(run, name)) for name in (planned.needs if planned else ())}}
 
 
-def had_ended_well(run: Run, names: Sequence[str], what: str) -> tuple[str, ...]:
-    """``names``: stages that stand in the way."""
+def had_ended_well(run: Run, names: Sequence[str], then: str) -> tuple[str, ...]:
+    """``names``: stages that stand in the way. ``then``: what would be so if they had ended well."""
     if not names:
         return ()
-    said = "would have run" if what == "it" else "would have succeeded"
-    flips = [f"had {' and '.join(names)} ended well, {what} {said}"]
-    failed = [n for n in names if stage_of(run, n).outcome not in (Outcome.SKIPPED, Outcome.CANCELLED)]
-    if failed == list(names):
-        flips.append(f"with `allow_failure: true` for {' and '.join(names)} {what} {said} all the same")
+    flips = [f"had {' and '.join(names)} ended well, {then}"]
+    if all(stage_of(run, each).outcome not in (Outcome.SKIPPED, Outcome.CANCELLED) for each in names):
+        flips.append(f"with `allow_failure: true` for {' and '.join(names)} {then} all the same")
     return tuple(flips)
 
 

@@ -32,7 +32,12 @@ def skipped(event: e.StageSkipped, run: Run, trail: Trail) -> Why:
             return Why(rule, values, let_in(planned, run.change) if planned else (), opened)
         case "needs":
             blocking = [name for name in (planned.needs if planned else ()) if stage_of(run, name).blocks]
-            return Why(Rule.NEEDS, needs_of(run, planned), had_ended_well(run, blocking, "it"), opened)
+            return Why(
+                Rule.NEEDS,
+                needs_of(run, planned),
+                had_ended_well(run, blocking, "its turn would have come"),
+                opened,
+            )
         case "halted" | "cancelled":
             return stopped_by(run, event.stage, trail, whole=True)
         case _:
@@ -119,7 +124,7 @@ def over(event: e.StageFinished, run: Run, trail: Trail) -> Why:
         flip = f"without `allow_failure` {event.stage} would have ended badly for what needs it"
         return Why(Rule.ALLOW_FAILURE, values | {"allow_failure": True}, (flip,), over)
     bad = [task.id for task in stage.tasks.values() if task.outcome is not Outcome.SUCCESS]
-    flips = [f"had {' and '.join(bad)} ended well, it would have too"]
+    flips = [f"had {' and '.join(bad)} ended well, it would have too"] if len(stage.tasks) > 1 else []
     if event.outcome is not Outcome.CANCELLED:
         flips.append(f"with `allow_failure: true` {event.stage} would do no harm to the run")
     return Why(Rule.OUTCOME, values | {"allow_failure": False}, tuple(flips), over)

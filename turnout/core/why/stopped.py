@@ -17,15 +17,17 @@ from turnout.core.why.seen import (
 
 
 def stopped_by(run: Run, stage: str, trail: Trail, *, whole: bool = False) -> Why:
-    """Why nothing of the stage goes on. ``whole``: it has not begun, so no cell of its own can be what stops it."""
+    """Why nothing of the stage goes on. ``whole``: it has not begun, so no cell of its own can be what stops it, and
+    what else would have kept it from starting nobody knows."""
+    then = "it would not have been skipped for that" if whole else "it would have gone on"
     if run.status is RunStatus.CANCELLING:
         by = trail.of("cancelled", "")
         if run.superseded_by:
-            flip = "with `concurrency.cancel_superseded: false` it would have gone on"
+            flip = f"with `concurrency.cancel_superseded: false` {then}"
             return Why(Rule.CONCURRENCY, {"newer run": run.superseded_by, "group": group(run)}, (flip,), by)
         return Why(Rule.CANCEL, {"by": run.cancelled_by, "reason": run.reason}, (), by)
     if run.halted_by:
-        return _behind(run, stage, trail)
+        return _behind(run, stage, trail, then)
     cells = {} if whole else stage_of(run, stage).tasks
     failed = [task.id for task in cells.values() if task.outcome not in (None, Outcome.SUCCESS)]
     by = max((trail.of("task over", task) for task in failed), default=0)
@@ -33,15 +35,15 @@ def stopped_by(run: Run, stage: str, trail: Trail, *, whole: bool = False) -> Wh
     return Why(Rule.FAIL_FAST, {"failed": failed, "fail_fast": True}, flips, by)
 
 
-def _behind(run: Run, stage: str, trail: Trail) -> Why:
+def _behind(run: Run, stage: str, trail: Trail, then: str) -> Why:
     halting = run.halted_by
     values: Seen = {"halted by": halting, "outcome": state(stage_of(run, halting))}
     by = trail.of("halted", "")
     if trail.of("rejected", halting):
-        return Why(Rule.APPROVAL, values, (f"with {halting} approved it would have gone on",), by)
-    flips = [f"with `allow_failure: true` for {halting} it would have gone on"]
+        return Why(Rule.APPROVAL, values, (f"with {halting} approved {then}",), by)
+    flips = [f"with `allow_failure: true` for {halting} {then}"]
     if halting not in _upstream(run, stage):
-        flips.append("with `fail_fast: false` for the pipeline it would have gone on")
+        flips.append(f"with `fail_fast: false` for the pipeline {then}")
     return Why(Rule.FAIL_FAST, values, tuple(flips), by)
 
 
