@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,8 @@ class Team:
         """The id of the newest run with this title."""
         return next(row.id for row in self.world.store.runs(limit=50) if title in row.title)
 
-    def page(self, path: str, status: int = 200, **headers: str) -> str:
-        answer = self.browser.get(path, headers={"accept": "text/html", **headers})
+    def page(self, path: str, status: int = 200, headers: Mapping[str, str] | None = None) -> str:
+        answer = self.browser.get(path, headers={"accept": "text/html", **(headers or {})})
         assert answer.status_code == status, answer.text
         return answer.text
 

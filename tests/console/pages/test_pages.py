@@ -144,7 +144,7 @@ def test_a_run_that_goes_on_is_live_from_where_the_page_was_made(team: Team) -> 
 
 def test_each_stage_says_why(team: Team) -> None:
     run = team.run("half up")
-    text = team.page(f"/runs/{run}/why?stage=unit", **{"hx-request": "true"})
+    text = team.page(f"/runs/{run}/why?stage=unit", headers={"hx-request": "true"})
     assert "<html" not in text
     assert "retries" in text
     assert f'href="/runs/{run}?at=' in text
@@ -371,7 +371,7 @@ def test_nothing_that_others_have_written_becomes_markup(team: Team) -> None:
     ("cookie", "expected"), [("dark", 'data-theme="dark"'), ('"><b>', '<html lang="en">')]
 )
 def test_the_theme_is_the_cookie_s(team: Team, cookie: str, expected: str) -> None:
-    assert expected in team.page("/runs", cookie=f"turnout_theme={cookie}")
+    assert expected in team.page("/runs", headers={"cookie": f"turnout_theme={cookie}"})
 
 
 def test_static_files_are_kept_for_ever_by_their_stamp(team: Team) -> None:

@@ -73,11 +73,8 @@ def test_every_light_has_a_tone_and_a_shape_of_its_own() -> None:
 
 def test_what_is_vendored_is_what_was_fetched() -> None:
     folder = STATIC / "vendor"
-    said = dict(
-        reversed(line.split("  ./"))
-        for line in (folder / "VENDORED").read_text().splitlines()
-        if "  ./" in line
-    )
+    sums = re.findall(r"^([0-9a-f]{64})  \./(.+)$", (folder / "VENDORED").read_text(), re.MULTILINE)
+    said = {name: digest for digest, name in sums}
     assert said == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.js")}
     for name in said:
         assert (folder / name.replace(".min.js", ".LICENSE")).read_text()

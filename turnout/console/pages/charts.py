@@ -63,7 +63,7 @@ def lines(
 ) -> Chart:
     """``series``: name, tone, points each. ``most`` and ``least``: what the axis has to hold at any rate."""
     values = [value for _, _, points in series for _, value in points]
-    top = _round_up(max([*values, most or 0.0, least + 1e-9])) if most is None else most
+    top = _round_up(max([*values, least + 1e-9])) if most is None else most
     scale = _Scale(since, until, least, max(top, least + 1e-9))
     drawn = tuple(
         Line(

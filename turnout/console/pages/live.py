@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from turnout.console.pages.asking import Look, Who, looking, run_for
 from turnout.core.errors import NotFound, TurnoutError
-from turnout.core.ports import RunFilter
+from turnout.core.ports import RunFilter, RunRow
 from turnout.core.run import RunStatus
 from turnout.logging import get_logger
 from turnout.looking import Looking
 
 router = APIRouter()
 log = get_logger()
+
+K = TypeVar("K", bound=Hashable)
 
 EVERY = 0.4
 """Seconds between two looks, while somebody watches."""
@@ -69,7 +72,7 @@ def look_at(look: Looking, runs: Iterable[str], logs: Iterable[Attempted], befor
     return Moment(_mark(look, open_runs), open_runs, ended, sizes)
 
 
-def _open(look: Looking) -> Iterable[object]:
+def _open(look: Looking) -> Iterator[RunRow]:
     for status in OPEN:
         yield from look.store.runs(RunFilter(status=status.value), limit=MOST)
 
@@ -122,7 +125,7 @@ class Hub:
         *,
         run: str = "",
         attempted: Attempted | None = None,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The stream for one watcher, who has seen ``after``."""
         self._watchers += 1
         if run:
@@ -150,15 +153,9 @@ class Hub:
         finally:
             self._watchers -= 1
             if run:
-                self._forget(self._runs, run)
+                _forget(self._runs, run)
             if attempted is not None:
-                self._forget(self._logs, attempted)
-
-    @staticmethod
-    def _forget(counted: Counter[str] | Counter[Attempted], key: object) -> None:
-        counted[key] -= 1  # type: ignore[index]
-        if counted[key] <= 0:  # type: ignore[index]
-            del counted[key]  # type: ignore[arg-type]
+                _forget(self._logs, attempted)
 
     async def _go(self) -> None:
         """Look, tell, sleep, for as long as somebody watches."""
@@ -176,6 +173,12 @@ class Hub:
                 turn.set_result(None)
             await asyncio.sleep(EVERY)
         self.moment = Moment()
+
+
+def _forget(counted: Counter[K], key: K) -> None:
+    counted[key] -= 1
+    if counted[key] <= 0:
+        del counted[key]
 
 
 @router.get("/live/runs")
@@ -215,6 +218,6 @@ def _seen(request: Request, after: str) -> str:
     return request.headers.get("last-event-id", "") or after
 
 
-def _stream(events: AsyncIterator[bytes]) -> StreamingResponse:
+def _stream(events: AsyncGenerator[bytes, None]) -> StreamingResponse:
     told = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=told)
