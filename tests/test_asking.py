@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +13,7 @@ from local.github.hub import Fault, Hub
 from local.github.stand_in import StandIn
 from tests.core.building import START, Story, a_plan, stage
 from tests.reporting.telling import CHANGE, TWO_FAILED, ends, pipeline, told
-from tests.test_orchestration import FakeClock, FakeProducer
+from tests.test_orchestration import KEY, FakeClock, FakeProducer
 from turnout.adapters.github_api import GitHubApi
 from turnout.adapters.github_auth import TokenAuth
 from turnout.adapters.github_payload import read_payload
@@ -21,10 +22,12 @@ from turnout.adapters.memory_store import MemoryStore
 from turnout.adapters.system_clock import SystemClock
 from turnout.asking import Asking
 from turnout.core import messages as m
+from turnout.core.envelope import open_record
 from turnout.core.ids import run_id
 from turnout.core.model import ChangeKind
 from turnout.core.plan import Approval
 from turnout.core.ports import Commit
+from turnout.orchestration import Orchestrator
 from turnout.webhook import Answer, Webhook, sign
 
 SECRET = b"secret"
@@ -136,6 +139,19 @@ def test_a_comment_reruns(door: Door, text: str, mode: str, stage: str) -> None:
     (sent,) = door.sent
     assert isinstance(sent, m.RerunRun)
     assert (sent.run, sent.mode, sent.stage) == (run, mode, stage)
+
+
+def test_a_rerun_that_nothing_comes_of_leaves_its_reason_with_the_delivery(door: Door) -> None:
+    door.put(told(pipeline(), change=PULL, project="acme/shop"))
+    promised = door.comment("/turnout rerun").body["run"]
+    nobody = Mock(side_effect=AssertionError("a rerun is not planned"))
+    orchestrator = Orchestrator(door.store, door.producer, nobody, FakeClock(), KEY)
+    (record,) = door.producer.records
+    assert orchestrator.handle(open_record(record)).run is None
+    assert door.store.load(promised) is None
+    (row,) = door.store.deliveries()
+    assert (row.status, row.run) == ("ignored", "")
+    assert "has not finished" in row.reason
 
 
 def test_a_comment_cancels_the_newest_run_of_the_pull_request(door: Door) -> None:

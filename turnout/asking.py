@@ -68,9 +68,8 @@ class Asking:
         match ask.verb:
             case "rerun" | "rerun failed":
                 mode = "stage" if ask.stage else ("failed" if ask.verb == "rerun failed" else "whole")
-                asked = m.RerunRun.model_validate(
-                    {"run": run.id, "trigger": cause, "mode": mode, "by": ask.by, "stage": ask.stage}
-                )
+                told = {"mode": mode, "by": ask.by, "stage": ask.stage, "delivery": delivery}
+                asked = m.RerunRun.model_validate({"run": run.id, "trigger": cause, **told})
                 return Wanted(run_id(cause), ((cause, asked),), said)
             case "cancel":
                 return Wanted(run.id, ((cause, m.CancelRun(run=run.id, by=ask.by)),), said)

@@ -431,9 +431,8 @@ class Orchestrator:
         self, inbox: str, run: str, message: m.RunRequested | m.RerunRun, why: Nothing, now: datetime
     ) -> Handled:
         """Nothing is to run: the delivery gets the reason, and there is no run."""
-        delivery = None
-        if isinstance(message, m.RunRequested):
-            delivery = _delivery(message, now, "ignored", why=why.bare)
+        about = self.store.load(message.run) if isinstance(message, m.RerunRun) else message
+        delivery = _delivery(message, about.change, now, "ignored", why=why.bare) if about else None
         try:
             self.store.commit(Commit(None, 0, (), (), now, inbox=inbox, delivery=delivery))
         except Duplicate:
@@ -521,11 +520,16 @@ def _again(run: Run) -> StartRun:
 
 
 def _delivery(
-    message: m.RunRequested, now: datetime, status: str, *, run: str = "", why: Nothing | None = None
+    message: m.RunRequested | m.RerunRun,
+    change: Change,
+    now: datetime,
+    status: str,
+    *,
+    run: str = "",
+    why: Nothing | None = None,
 ) -> Delivery | None:
     if not message.delivery:
         return None
-    change = message.change
     return Delivery(
         id=message.delivery,
         source="github",
@@ -543,4 +547,4 @@ def _delivery(
 
 def _delivery_of(run: Run, now: datetime) -> Delivery | None:
     message = m.RunRequested(trigger=run.trigger, change=run.change, delivery=run.delivery)
-    return _delivery(message, now, "run", run=run.id)
+    return _delivery(message, run.change, now, "run", run=run.id)

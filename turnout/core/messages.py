@@ -92,7 +92,10 @@ class EnvironmentFree(Message):
 
 
 class RerunRun(Message):
-    """A new run with the same plan: ``whole``, ``failed`` (from the failed stages on) or one ``stage``."""
+    """A new run with the same plan: ``whole``, ``failed`` (from the failed stages on) or one ``stage``.
+
+    ``delivery``: the one that asked for it, empty: none did.
+    """
 
     type: ClassVar[str] = "turnout.run.rerun"
     run: Id
@@ -100,6 +103,7 @@ class RerunRun(Message):
     mode: Literal["whole", "failed", "stage"]
     by: str
     stage: str = ""
+    delivery: str = ""
 
 
 class Approve(Message):
