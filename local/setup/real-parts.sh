@@ -66,6 +66,9 @@ has debootstrap || has_sbin debootstrap || missing+=(debootstrap)
 has prometheus && has promtool || missing+=(prometheus)
 # Builds Kubernetes' servers; an old one can fetch the Go that it takes.
 has go || missing+=(golang-go)
+# The console is looked at in a browser, with letters to draw.
+has chromium || has chromium-browser || missing+=(chromium)
+[ -d /usr/share/fonts/truetype/dejavu ] || missing+=(fonts-dejavu-core)
 # A second kernel, for the sandbox's limits on the version of control groups that this machine does not have.
 [ "$(uname -m)" != x86_64 ] || has linux.uml || missing+=(user-mode-linux)
 if [ "${#missing[@]}" -eq 0 ]; then
