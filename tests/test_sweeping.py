@@ -9,8 +9,11 @@ import pytest
 
 from tests.core.building import a_plan, stage
 from tests.test_orchestration import World
+from tests.test_redelivering import Rig
 from tests.test_webhook import push
 from turnout.adapters.github_payload import read_payload
+from turnout.adapters.memory_books import MemoryBooks
+from turnout.auditing import Auditing
 from turnout.core import messages as m
 from turnout.core.decider import DEAF_AT_MOST
 from turnout.core.envelope import open_record
@@ -19,6 +22,7 @@ from turnout.core.events import AttemptFinished
 from turnout.core.ids import run_id
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import ReportRow
+from turnout.core.ports.ledger import LastAccount
 from turnout.core.run import TaskStatus
 from turnout.hearing import Hearing
 from turnout.orchestration import Handled
@@ -28,6 +32,7 @@ from turnout.sweeping import (
     LOST_TRIGGER_AFTER,
     PRUNE_EVERY,
     RECOVER_EVERY,
+    Sweeper,
 )
 from turnout.webhook import Webhook, sign
 
@@ -279,3 +284,28 @@ def test_a_timer_takes_nobody_for_lost() -> None:
     assert lost(world) == 0
     world.sweeper.sweep()
     assert lost(world) == 1
+
+
+def test_github_is_asked_once_in_a_while_and_the_ledger_kept() -> None:
+    world = running()
+    rig = Rig(world.clock)
+    rig.hooks.send("lost", 502)
+    books = MemoryBooks(rig.store)
+    auditing = Auditing(books, rig.missed, world.clock)
+    sweeper = Sweeper(
+        world.orchestrator, world.store, world.clock, redelivering=rig.redelivering, auditing=auditing
+    )
+    assert sweeper.sweep()["redelivered"] == 1
+    assert books.last() == LastAccount(world.clock.now(), 0, 1)
+    pages = rig.hooks.pages
+    world.clock.forward(1)
+    assert sweeper.sweep() == NOTHING
+    assert rig.hooks.pages == pages
+
+
+def test_that_github_is_away_stops_no_sweep() -> None:
+    world, rig = World(a_plan(stage("test", retries=1))), Rig()
+    rig.hooks.away = TransientError("no answer")
+    sweeper = Sweeper(world.orchestrator, world.store, world.clock, redelivering=rig.redelivering)
+    assert sweeper.sweep() == NOTHING
+    assert any(each.said for each in rig.missed.marks())
