@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.core.building import CHANGE, START, Story, a_plan, stage
 from tests.core.test_run import ALL_EVENTS, STORIES
+from tests.core.writing import pipeline, planned, push
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.explain import explain
@@ -76,6 +77,17 @@ def test_what_was_planned_for_a_stage_is_told_first() -> None:
 def test_a_stage_that_its_rules_leave_out_says_which_rule() -> None:
     story = Story.of(a_plan(stage("docs", skip="when.branch: got 'main', expected docs/*")))
     assert "docs was skipped (when): when.branch: got 'main', expected docs/*." in said(story, "docs")
+
+
+def test_what_would_let_it_take_part_is_told_before_anything_has_happened_to_it() -> None:
+    config = pipeline("pipeline: {stages: [lint, {agent: deploy, when: {branch: main}}]}")
+    change = push("dev")
+    story = Story.of(planned(config, change), change=change)
+    assert explain(story.history, "deploy")[1:] == (
+        "Its `when` leaves it out: `when.branch` lists main; this change is on dev: add a pattern for it to run.",
+        "On branch `main` it would take part.",
+        "With `dev` added to `when.branch` it would take part.",
+    )
 
 
 def test_an_attempt_that_the_platform_lost_is_told_apart_from_one_that_failed() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from turnout.core import events as e
 from turnout.core.causes import Cause, causes
+from turnout.core.change import Change
+from turnout.core.flips import let_in
 from turnout.core.plan import PlannedStage
 from turnout.core.sentences import because
 
@@ -31,7 +33,7 @@ def preface(history: Sequence[e.Event], stage: str = "") -> tuple[str, ...]:
         return tuple(_creation(created))
     if created.plan is None:
         raise KeyError(stage)
-    return tuple(_expectation(created.plan.stage(stage)))
+    return tuple(_expectation(created.plan.stage(stage), created.change))
 
 
 def spoken(found: Sequence[Cause]) -> Iterator[Cause]:
@@ -53,11 +55,13 @@ def _creation(created: e.RunCreated) -> Iterable[str]:
         yield f"Its plan has the digest {created.plan.digest}."
 
 
-def _expectation(planned: PlannedStage) -> Iterable[str]:
+def _expectation(planned: PlannedStage, change: Change) -> Iterable[str]:
     needs = f"after {', '.join(planned.needs)}" if planned.needs else "at once"
     yield f"{planned.name} is planned to start {needs}, by the {planned.agent} agent."
     if planned.skip:
         yield f"Its `when` leaves it out{because(planned.skip)}."
+        for flip in let_in(planned, change):
+            yield f"{flip[0].upper()}{flip[1:]}."
     retries = planned.retries
     if retries.max:
         on = ", ".join(outcome.value for outcome in retries.on)
