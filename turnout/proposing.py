@@ -16,6 +16,8 @@ from turnout.core.simulation import Simulation
 
 REPLAYED = 20
 """Recorded changes that the new file is tried on."""
+SECONDS = 2.0
+"""How long that may hold up its run."""
 SHOWN = 8
 """Differences of their sum that are shown."""
 

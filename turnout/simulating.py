@@ -21,18 +21,22 @@ MOST = 500
 MOST_ASKED = 20
 """Changes whose files are asked for at the repository, which may mean a fetch each."""
 SECONDS = 20.0
-"""How long one simulation may go on to the next change. One change takes a few milliseconds, or a second at worst."""
+"""One change takes a few milliseconds, or a second at worst."""
 
 
 @dataclass(frozen=True)
 class Simulating:
-    """``parse`` is text and file name to config (Raises: InvalidConfig). ``source`` None: nobody is asked for files."""
+    """``parse`` is text and file name to config (Raises: InvalidConfig). ``source`` None: nobody is asked for files.
+
+    ``seconds``: how long one simulation may go on to the next change.
+    """
 
     recorded: RecordedChanges
     projects: Projects
     parse: Callable[[str, str, ProjectConfig], PipelineConfig]
     clock: Clock
     source: Source | None = None
+    seconds: float = SECONDS
 
     def __call__(
         self, project: str, old: str | None, new: str, *, last: int = 50, file: str = "pipeline.yml"
@@ -48,7 +52,7 @@ class Simulating:
         before, problem = self._old(old, file, rules)
         changes = self.recorded.newest(rules.repository, last)
         asks = needs_paths(config) or (before is not None and needs_paths(before))
-        until = self.clock.now().timestamp() + SECONDS
+        until = self.clock.now().timestamp() + self.seconds
         found: list[Simulated] = []
         for each, change in self._known(changes, rules, asks=asks):
             if self.clock.now().timestamp() > until:

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from local.github.stand_in import StandIn
 from tests.contracts.source import Origin
 from tests.test_orchestration import FakeClock, FakeProducer
 from turnout.adapters.config_files import read_pipeline, read_project
+from turnout.adapters.github_api import GitHubApi
+from turnout.adapters.github_auth import TokenAuth
+from turnout.adapters.github_hub import GitHubHub
 from turnout.adapters.mirror import GitSource, Mirrors
 from turnout.adapters.store.recorded import SqlRecordedChanges
 from turnout.adapters.store.sql_store import SqlStore, open_store
@@ -28,6 +32,8 @@ from turnout.core.simulation import Simulation
 from turnout.orchestration import Orchestrator
 from turnout.planning import RepositoryPlanner
 from turnout.proposing import Proposing
+from turnout.reporting.deliver import report
+from turnout.reporting.github_channel import GitHubChannel
 from turnout.simulating import Simulating
 
 OLD = """
@@ -129,6 +135,23 @@ def test_what_a_pull_request_would_change_is_recorded_with_its_run(house: House)
     assert "1 of 1 recorded change of acme/shop would go otherwise" in found.replayed
 
 
+def test_the_pull_request_is_told_what_it_would_change(house: House) -> None:
+    house.push()
+    run = house.pull_request(fork=True, pipeline_dot_yml=NEW)
+    with StandIn() as github:
+        api = GitHubApi(TokenAuth("ghp_plain"), house.clock, base_url=github.url)
+        channel = GitHubChannel(lambda _: GitHubHub(api))
+        message = m.ReportRequested(
+            run=run.id, version=run.version, fact="approval:lint", project=run.project
+        )
+        report(message, house.store, (channel,), house.clock)
+        api.close()
+    (comment,) = github.hub.comments.values()
+    assert "**The pull request changes `pipeline.yml`** (the base branch's file runs" in comment["body"]
+    assert "- ⚠️ weakens security: `ship` gets secret `KEY`" in comment["body"]
+    assert "1 of 1 recorded change of acme/shop would go otherwise" in comment["body"]
+
+
 def test_of_a_fork_the_bases_file_runs_and_its_own_is_compared_as_if_it_were_merged(house: House) -> None:
     house.push()
     run = house.pull_request(fork=True, pipeline_dot_yml=NEW)
@@ -139,9 +162,7 @@ def test_of_a_fork_the_bases_file_runs_and_its_own_is_compared_as_if_it_were_mer
 
 
 @pytest.mark.parametrize("files", [{"a_dot_py": "a = 2\n"}, {"pipeline_dot_yml": OLD + "# a comment\n"}])
-def test_a_pull_request_that_changes_nothing_of_it_proposes_nothing(
-    house: House, files: Any
-) -> None:
+def test_a_pull_request_that_changes_nothing_of_it_proposes_nothing(house: House, files: Any) -> None:
     assert house.pull_request(**files).proposal is None
 
 

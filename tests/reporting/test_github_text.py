@@ -118,7 +118,7 @@ def test_what_a_pull_request_would_change_of_the_pipeline_is_in_its_check_and_co
     story = told(PLAN, change=PULL.with_(fork=fork), proposal=PROPOSAL)
     view = look(story.run)
     for said in (checks(story.run, view)[0].summary, comment(story.run, view)):
-        ran = "the base branch's file ran, this one was only compared" if fork else "this run used it"
+        ran = "the base branch's file runs, this one is only compared" if fork else "this run uses it"
         assert f"**The pull request changes `pipeline.yml`** ({ran})" in said
         assert "For this pull request:\n\n- `unit` would run" in said
         assert "For a push to `main`:\n\n- ⚠️ weakens security: `ship` loses approval `1 by @ada`" in said

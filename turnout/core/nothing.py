@@ -42,7 +42,7 @@ class Nothing(Value):
         return Nothing(reason=self.reason, rule=self.rule, values=self.values, flips=self.flips)
 
     def sentences(self) -> tuple[str, ...]:
-        """For people: the reason, what was seen, what would turn it."""
+        """For people, besides the reason: the rule, what it saw, what would turn it."""
         said = [f"Rule: {self.rule}."] if self.rule else []
         said += [f"It saw {name}: {_shown(value)}." for name, value in self.values.items()]
         said += [f"It would run if: {each}." for each in self.flips]

@@ -14,7 +14,7 @@ SHOWN = 20
 def proposed(run: Run, proposal: Proposal) -> Iterator[str]:
     """What differs of ``on``, of plans and of recorded changes, each a part of Markdown."""
     change = run.change
-    which = "the base branch's file ran, this one was only compared" if change.fork else "this run used it"
+    which = "the base branch's file runs, this one is only compared" if change.fork else "this run uses it"
     title = f"**The pull request changes {md.code(proposal.file)}** ({which})"
     if proposal.problem:
         problems = [f"- {md.code(each, 500)}" for each in proposal.problem.splitlines()]

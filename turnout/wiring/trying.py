@@ -16,13 +16,13 @@ def replay(wiring: Wiring, project: str, old: str | None, new: str, file: str, s
     from turnout.adapters.config_files import read_pipeline
     from turnout.adapters.store.recorded import SqlRecordedChanges
     from turnout.core.ports.recorded import Unknown
-    from turnout.proposing import REPLAYED
+    from turnout.proposing import REPLAYED, SECONDS
     from turnout.simulating import Simulating
 
     known = SqlRecordedChanges(wiring.store.database)
     changes = Unknown(known) if stranger else known
     parse = partial(read_pipeline, agents=wiring.settings.kinds)
-    tried = Simulating(changes, wiring.projects, parse, wiring.clock)
+    tried = Simulating(changes, wiring.projects, parse, wiring.clock, seconds=SECONDS)
     return tried(project, old, new, last=REPLAYED, file=file)
 
 
