@@ -149,6 +149,16 @@ def test_dead_letters_are_put_back_or_given_up(reached: Reach, house: House) -> 
     assert reached.retry([]) == 0
 
 
+def test_a_project_has_the_same_figures(reached: Reach, house: House) -> None:
+    run = gated(house)
+    house.ends(house.push(a_plan(stage("test")), "t3"), "test")
+    house.wiring.figuring.catch_up()
+    since = run.created_at.date()
+    found = reached.sight.project("acme/shop", since)
+    assert (found.runs, found.project) == ({"success": 1}, "acme/shop")
+    assert found == house.wiring.looking.project("acme/shop", since)
+
+
 def test_the_ledger_is_the_same(reached: Reach, house: House) -> None:
     gated(house)
     since = datetime(2020, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 from turnout.acting import Acting, Actor
@@ -14,6 +14,7 @@ from turnout.core.account import Account
 from turnout.core.causes import Cause
 from turnout.core.dead_letters import DeadLetter
 from turnout.core.dsse import Signed
+from turnout.core.figures import ProjectFigures
 from turnout.core.ports import Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
@@ -53,6 +54,8 @@ class Sight(Protocol):
     def delivered(self, given: str) -> tuple[Delivery, ...]: ...
 
     def letters(self) -> tuple[DeadLetter, ...]: ...
+
+    def project(self, name: str, since: date | None = None) -> ProjectFigures: ...
 
 
 class Reach(Protocol):

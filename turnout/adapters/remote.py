@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from turnout.core.dead_letters import DeadLetter
 from turnout.core.dsse import Signed
 from turnout.core.envelope import Record
 from turnout.core.errors import NotFound, PermanentError
+from turnout.core.figures import ProjectFigures
 from turnout.core.ports import Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
 from turnout.core.run import Run
@@ -116,6 +117,10 @@ class RemoteSight:
 
     def letters(self) -> tuple[DeadLetter, ...]:
         return tuple(_letter(each) for each in self.client.get("dead-letters")["items"])
+
+    def project(self, name: str, since: date | None = None) -> ProjectFigures:
+        asked = since.isoformat() if since else ""
+        return read(ProjectFigures, self.client.get(f"projects/{quote(name, safe='/')}", since=asked))
 
 
 @dataclass(frozen=True)

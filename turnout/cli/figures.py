@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.markup import escape
 from rich.table import Table
 
-from turnout.cli.finding import open_store
+from turnout.cli.reaching import reach
 from turnout.cli.shown import console, duration, print_json
 from turnout.core.figures import Dora, Percentiles, Point, ProjectFigures
 from turnout.core.tally import day_of
@@ -18,11 +18,11 @@ MOST_FLAKY = 10
 
 
 def figures(project: str, days: int, *, as_json: bool) -> None:
-    open_store()
-    wired = wiring()
-    wired.figuring.catch_up()  # where no sweeper runs
+    system, wired = reach(), wiring()
+    if not system.at:
+        wired.figuring.catch_up()  # where no sweeper runs
     since = day_of(wired.clock.now()) - timedelta(days=days - 1)
-    found = wired.looking.project(project, since)
+    found = system.sight.project(project, since)
     if as_json:
         print_json(found.to_json())
     elif not found.runs:
