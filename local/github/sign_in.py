@@ -18,11 +18,13 @@ from local.github.hub import Answer
 
 @dataclass
 class SignIn:
-    """One app. ``person``: who is at the browser, and agrees; empty: they refuse. ``given_back``: tokens that were."""
+    """One app. ``person``: who is at the browser, and agrees; empty: they refuse. ``given_back``: tokens that were,
+    where it ``takes_back``."""
 
     client_id: str = "Iv1.standin"
     client_secret: str = "not-a-secret"  # noqa: S105 (a stand-in's)
     person: str = "ada"
+    takes_back: bool = True
     given_back: list[str] = field(default_factory=list)
     _codes: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -70,6 +72,8 @@ class SignIn:
         return Answer(200, {"access_token": token, "scope": "", "token_type": "bearer"})
 
     def _take_back(self, headers: Mapping[str, str], body: Mapping[str, str]) -> Answer:
+        if not self.takes_back:
+            return Answer(500, {"message": "told to fail"})
         basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
         token = body.get("access_token", "")
         if headers.get("authorization") != f"Basic {basic}" or token not in self._tokens:

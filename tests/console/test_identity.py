@@ -116,7 +116,7 @@ def at_github(browser: httpx.Client, next: str = "") -> str:
     """Go to GitHub and agree there; the address that it sends the browser back to."""
     begun = browser.get("/sign-in/github", params={"next": next} if next else {})
     assert begun.status_code == 303
-    agreed = httpx.get(begun.headers["location"])
+    agreed = httpx.get(begun.headers["location"], verify=False)  # plain HTTP: no need to read certificates
     assert agreed.status_code == 302
     return agreed.headers["location"]
 
@@ -195,8 +195,10 @@ def test_nobody_is_sent_elsewhere_after_signing_in(
     asked = {"token": console.identity.link_token(), "next": given}
     assert browser.get("/sign-in/link", params=asked).headers["location"] == "/"
     assert browser.get("/sign-in", params={"next": given}).headers["location"] == "/"
-    github = visit(console)
-    assert github.get(at_github(github, given)).headers["location"] == "/"
+
+
+def test_nobody_is_sent_elsewhere_after_coming_back_from_github(browser: httpx.Client) -> None:
+    assert browser.get(at_github(browser, "//evil.example")).headers["location"] == "/"
 
 
 def test_signing_out_ends_the_session_at_the_server(browser: httpx.Client, console: Wiring) -> None:
