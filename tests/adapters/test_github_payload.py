@@ -218,7 +218,21 @@ def test_an_event_of_an_organisation_has_no_repository() -> None:
         assert (found.repository, found.reason) == ("", "a 'membership' event starts no run")
 
 
-EVENTS = st.sampled_from(["push", "pull_request", "ping", "issues", ""])
+EVENTS = st.sampled_from(
+    [
+        "push",
+        "pull_request",
+        "ping",
+        "issues",
+        "repository_dispatch",
+        "installation",
+        "installation_repositories",
+        "create",
+        "check_run",
+        "issue_comment",
+        "",
+    ]
+)
 
 
 def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -234,7 +248,31 @@ def test_whatever_is_sent_is_a_change_no_change_or_refused_with_a_reason(event: 
         said = error.message
     else:
         said = found.reason if isinstance(found, NoChange) else found.repository
+        assert found.model_dump_json(), "it can be written down"
     assert said
+
+
+def dispatch(**payload: Any) -> dict[str, Any]:
+    return {
+        "action": "deploy",
+        "branch": "main",
+        "client_payload": payload,
+        "repository": push()["repository"],
+    }
+
+
+@given(st.dictionaries(st.sampled_from(["ref", "version", "a b", "\ud800"]), JSON | st.text(), max_size=4))
+def test_whatever_a_dispatch_brings_can_be_written_down(payload: dict[str, Any]) -> None:
+    found = read(dispatch(**payload), "repository_dispatch")
+    assert found.model_dump_json()
+
+
+@pytest.mark.parametrize("ref", ["\ud800", "a\0", ["x"], 7, "x" * 2000, "refs/notes/x", "a\nb"])
+def test_a_dispatch_at_a_ref_that_is_none_says_so(ref: Any) -> None:
+    found = read(dispatch(ref=ref), "repository_dispatch")
+    assert isinstance(found, NoChange)
+    assert "client_payload.ref" in found.reason
+    assert found.model_dump_json()
 
 
 @given(st.binary(max_size=200))

@@ -21,6 +21,7 @@ from turnout.adapters.github_parts import (
     Repository,
     check_ref,
     read,
+    whole,
 )
 from turnout.core.change import Change, NoChange
 from turnout.core.model import ChangeKind
@@ -98,7 +99,7 @@ def read_dispatch(payload: dict[str, Any]) -> Change | NoChange:
             repository=event.repository.full_name,
             reason=f"client_payload.ref: {error}",
             rule=Decided.REF,
-            values={"client_payload.ref": str(ref)[:200]},
+            values={"client_payload.ref": whole(str(ref))[:200]},
             flips=("it were a branch like `main`, or a full ref like `refs/tags/v1`",),
         )
     return Change(
@@ -120,6 +121,7 @@ def _full_ref(ref: object) -> str:
     """Raises: ValueError."""
     if not isinstance(ref, str) or not ref or len(ref) > 1000:
         raise ValueError("expected the name of a branch, or a full ref")
+    ref = whole(ref)
     full = ref if ref.startswith("refs/") else HEADS + ref
     if not full.startswith((HEADS, TAGS)):
         raise ValueError(f"{ref} is neither a branch nor a tag")
