@@ -121,7 +121,8 @@ def _full_ref(ref: object) -> str:
     """Raises: ValueError."""
     if not isinstance(ref, str) or not ref or len(ref) > 1000:
         raise ValueError("expected the name of a branch, or a full ref")
-    ref = whole(ref)
+    if whole(ref) != ref:
+        raise ValueError("git allows no such name of a ref")
     full = ref if ref.startswith("refs/") else HEADS + ref
     if not full.startswith((HEADS, TAGS)):
         raise ValueError(f"{ref} is neither a branch nor a tag")
