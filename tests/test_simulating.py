@@ -145,7 +145,7 @@ def test_a_new_file_that_is_not_valid_says_where() -> None:
 def test_an_old_file_that_was_not_valid_or_not_there_ran_nothing() -> None:
     broken = simulate(push(), old="pipeline: {stages: []}")
     assert broken.changes[0].difference.text().splitlines()[-1].startswith("  it would run; so far not: ")
-    assert "pipeline.yml:1:" in next(iter(broken.notes()))
+    assert "with it: `pipeline.yml:1:" in next(iter(broken.notes()))
     none = simulate(push(), old=None)
     assert none.changes[0].old.reason == "there is no pipeline file"
     assert list(none.notes()) == [

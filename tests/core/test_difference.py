@@ -47,9 +47,11 @@ def test_the_same_plan_does_not_differ_and_another_digest_does(
         ({"retry": Retries(max=1, on=(Outcome.ERROR,))}, {}, "  `a` loses retries `1 on error`"),
         ({}, {"retry": Retries(max=3, backoff=10)}, "  `a` gets retries `3, after 10s × 2`"),
         ({}, {"cells": "12"}, "  `a` gets matrix `[1], [2]`"),
-        ({}, {"env": {"CI": "`@x`"}}, "  `a` gets env.CI `'@x'`"),
-        ({"options": {"a": {"b": 1}}}, {"options": {"a": {"b": 2}}}, "  `a` with.a.b `1` → `2`"),
-        ({"options": {"args": ["-q"]}}, {"options": {}}, "  `a` loses with.args `-q`"),
+        ({}, {"env": {"CI": "`@x`"}}, "  `a` gets `env.CI` `'@x'`"),
+        ({"env": {"CI": "1"}}, {"env": {"CI": ""}}, "  `a` `env.CI` `1` → `empty`"),
+        ({}, {"env": {"CI": ""}}, "  `a` gets `env.CI` `empty`"),
+        ({"options": {"a": {"b": 1}}}, {"options": {"a": {"b": 2}}}, "  `a` `with.a.b` `1` → `2`"),
+        ({"options": {"args": ["-q"]}}, {"options": {}}, "  `a` loses `with.args` `-q`"),
         ({}, {"resources": Resources(cpu=2, memory=1 << 30)}, "  `a` gets cpu `2`\n  `a` gets memory `1Gi`"),
         ({}, {"fail_fast": False}, "  `a` fail_fast `true` → `false`"),
         ({}, {"allow_failure": True}, "  `a` allow_failure `false` → `true`"),
@@ -79,10 +81,18 @@ def test_the_same_plan_does_not_differ_and_another_digest_does(
         (
             {"agent": "security", "options": {"fail_on": "high"}},
             {"agent": "security", "options": {"fail_on": "never"}},
-            "! `a` with.fail_on `high` → `never`",
+            "! `a` `with.fail_on` `high` → `never`",
         ),
-        ({"agent": "security", "options": {"fail_on": "low"}}, {"agent": "security"}, "! `a` loses with.fail_on `low`"),
-        ({"agent": "security"}, {"agent": "security", "options": {"fail_on": "low"}}, "  `a` gets with.fail_on `low`"),
+        (
+            {"agent": "security", "options": {"fail_on": "low"}},
+            {"agent": "security"},
+            "! `a` loses `with.fail_on` `low`",
+        ),
+        (
+            {"agent": "security"},
+            {"agent": "security", "options": {"fail_on": "low"}},
+            "  `a` gets `with.fail_on` `low`",
+        ),
         ({"agent": "security"}, {"agent": "lint"}, "! `a` agent `security` → `lint`"),
         ({"agent": "security"}, {"agent": "security", "allow_failure": True}, "! `a` allow_failure `false` → `true`"),
         ({"agent": "security"}, {"agent": "security", "skip": "no"}, "! `a` would not run any more: `no`"),
@@ -137,7 +147,10 @@ def test_markdown_is_short_and_nothing_in_it_is_the_repository_s() -> None:
     assert lines[0] == "- ⚠️ weakens security: `a` gets secret `KEY`"
     assert lines[-1] == "- … and 11 more"
     assert all(line.count("`") % 2 == 0 for line in lines)
-    assert lines[1] == "- `a` gets env.K0 `](http://evil) @team <b> ''' # x`"
+    keys = {"](http://evil) @team `": {"\n# x": "y"}}
+    other = compare(a_plan(stage("a")), a_plan(stage("a", options=keys))).markdown()
+    assert other == "- `a` gets `with.](http://evil) @team '. # x` `y`"
+    assert lines[1] == "- `a` gets `env.K0` `](http://evil) @team <b> ''' # x`"
 
 
 def test_a_difference_is_json() -> None:

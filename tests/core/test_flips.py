@@ -9,7 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.core.building import Story
 from tests.core.writing import ANYONE, fork, pipeline, planned, project, pull_request, push, stage_of, tag
+from turnout.core.causes import causes
 from turnout.core.change import Change
 from turnout.core.config import PipelineConfig, ProjectConfig
 from turnout.core.config_stage import StageConfig, When
@@ -17,6 +19,7 @@ from turnout.core.flips import let_in, refused_by
 from turnout.core.globs import check_pattern
 from turnout.core.plan import PlannedStage
 from turnout.core.planned import participation
+from turnout.core.planner import starts
 from turnout.core.ruling import Rule
 
 BRANCHES = ["main", "release/*", "feature/**", "!main", "hot?ix", "[ab]*", "v[!0]"]
@@ -183,3 +186,11 @@ def test_rulings_are_not_part_of_the_digest() -> None:
     two = pipeline("pipeline: {on: {push: {branches: ['m*']}}, stages: [lint]}")
     assert planned(one).rulings != planned(two).rulings
     assert planned(one).digest == planned(two).digest
+
+
+def test_a_push_that_asks_for_no_run_makes_none() -> None:
+    config = pipeline("pipeline: {stages: [lint]}")
+    story = Story.of(planned(config), change=push())
+    (flip,) = causes(story.history)[0].flips
+    assert flip == "with `[skip ci]` in the commit message it would not have been made"
+    assert not starts(config, ANYONE, push(message="tea [skip ci]")).holds

@@ -29,15 +29,18 @@ class Difference(Value):
     def sentence(self) -> str:
         """With code in backticks; safe as Markdown whatever the values are."""
         if not self.field:
-            what = _code(self.stage) if self.stage else "it"
+            what = code(self.stage) if self.stage else "it"
             if self.what == "added":
-                return f"{what} would run" + (f"; so far not: {_code(self.old, MOST)}" if self.old else "")
-            return f"{what} would not run any more" + (f": {_code(self.new, MOST)}" if self.new else "")
-        where = f"{_code(self.stage)} " if self.stage else ""
+                return f"{what} would run" + (f"; so far not: {code(self.old, MOST)}" if self.old else "")
+            return f"{what} would not run any more" + (f": {code(self.new, MOST)}" if self.new else "")
+        where = f"{code(self.stage)} " if self.stage else ""
+        field = (
+            code(self.field) if "." in self.field else self.field
+        )  # after the dot the file's author has the word
         if not self.old or not self.new:
             verb, value = ("gets", self.new) if self.new else ("loses", self.old)
-            return f"{where}{verb} {self.field} {_code(value)}"
-        return f"{where}{self.field} {_code(self.old)} → {_code(self.new)}"
+            return f"{where}{verb} {field} {code(value)}"
+        return f"{where}{field} {code(self.old)} → {code(self.new)}"
 
 
 class PlanDifference(Value):
@@ -178,7 +181,7 @@ def _notify(plan: Plan) -> str:
     return f"{', '.join(to) or 'nobody'} on {', '.join(notify.on)}"
 
 
-def _code(text: str, most: int = LONGEST) -> str:
+def code(text: str, most: int = LONGEST) -> str:
     """On one line, and nothing in it is Markdown."""
     flat = " ".join(text.replace("`", "'").split())
     return f"`{flat if len(flat) <= most else flat[: most - 1] + '…'}`"

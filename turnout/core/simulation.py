@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from turnout.core.change import Change
-from turnout.core.difference import Difference, PlanDifference, compare
+from turnout.core.difference import Difference, PlanDifference, code, compare
 from turnout.core.model import ChangeKind, Value
 from turnout.core.plan import NotTriggered, Plan
 
@@ -122,7 +122,7 @@ class Simulation(Value):
     def notes(self) -> Iterator[str]:
         """What the figures leave out."""
         if self.problem:
-            yield f"The old file is not valid, so that nothing runs with it: {self.problem}"
+            yield f"The old file is not valid, so that nothing runs with it: {code(self.problem, 200)}"
         if self.unknown:
             of = _many(self.unknown, "change")
             yield f"Of {of} it is not known which files changed; rules on files hold for those."

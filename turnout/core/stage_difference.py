@@ -114,7 +114,8 @@ def _laxer(field: Field) -> bool:
 def _mapped(prefix: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Field]:
     for key in [*new, *(key for key in old if key not in new)]:
         if old.get(key) != new.get(key):
-            yield Field(f"{prefix}.{key}", old.get(key, ""), new.get(key, ""))
+            before, after = (each[key] or "empty" if key in each else "" for each in (old, new))
+            yield Field(f"{prefix}.{key}", before, after)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
