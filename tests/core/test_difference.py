@@ -22,7 +22,7 @@ def said(old: Plan | NotTriggered, new: Plan | NotTriggered) -> list[str]:
     return compare(old, new).text().splitlines()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(text=pipeline_texts(), other=pipeline_texts(), change=CHANGES, by=PROJECTS)
 def test_the_same_plan_does_not_differ_and_another_digest_does(
     text: str, other: str, change: Change, by: ProjectConfig

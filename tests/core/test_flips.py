@@ -57,7 +57,7 @@ def whens(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(whens(), st.sampled_from(CHANGES), st.sampled_from(PROJECTS), st.sampled_from(["live", ""]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_doing_as_a_flip_says_lets_the_stage_take_part(
     when: dict[str, Any], change: Change, by: ProjectConfig, environment: str
 ) -> None:
