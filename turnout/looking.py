@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Generic, TypeVar
@@ -24,6 +24,7 @@ from turnout.core.ports.store import ANY_RUN
 from turnout.core.replay import rebuild
 from turnout.core.result import Artifact
 from turnout.core.run import Attempt, Run, Task
+from turnout.core.tally import StageEnd
 from turnout.figuring import Figuring
 from turnout.redriving import dead_letters
 
@@ -226,6 +227,10 @@ class Looking:
         """Raises: NotFound."""
         return self.artifacts.part(key, start, most)
 
+    def stages(self, runs: Collection[str]) -> Mapping[str, Mapping[str, StageEnd]]:
+        """Of those of the runs that have ended, by their full ids: how each stage did. For lists."""
+        return self.figuring.figures.stages(runs)
+
     # projects
     def projects(self) -> tuple[ProjectRow, ...]:
         """By name."""
@@ -239,9 +244,13 @@ class Looking:
         return self.figuring.project(name, since)
 
     # the system
-    def deliveries(self, *, repository: str = "", limit: int = 50) -> Page[Delivery]:
+    def deliveries(self, *, repository: str = "", cursor: str = "", limit: int = 50) -> Page[Delivery]:
         """Newest first."""
-        return Page(tuple(self.store.deliveries(limit=max(1, min(limit, MOST)), repository=repository)))
+        most = max(1, min(limit, MOST))
+        source, _, id = cursor.partition(" ")
+        rows = self.known.page(limit=most + 1, repository=repository, before=(source, id))
+        last = rows[most - 1] if len(rows) > most else None
+        return Page(tuple(rows[:most]), f"{last.source} {last.id}" if last else "")
 
     def delivered(self, given: str) -> tuple[Delivery, ...]:
         """The delivery with this id, or those about the commit whose id begins so, newest first; empty: none."""

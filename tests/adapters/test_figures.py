@@ -66,9 +66,9 @@ class TestSqliteFigures(OnDatabase):
 
         asked = {
             "limit": 9, "project": "p", "since": "2026-03-02", "now": 1, "at": 1, "run": "r", "day": "", "body": "",
-            "stage": "s", "environment": "e", "began_at": 1, "good": 1, "restored_at": None,
+            "stage": "s", "environment": "e", "began_at": 1, "good": 1, "restored_at": None, "runs": "[]",
         }  # fmt: skip
-        small = ("SCAN environment", "SCAN projects", *(f"INDEX {name}" for name in PARTIAL))
+        small = ("SCAN environment", "SCAN projects", "SCAN json_each", *(f"INDEX {name}" for name in PARTIAL))
         walks = []
         with store.database.read() as connection:
             for name, each in vars(module).items():

@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tests.contracts.store_runs import Story, a_record, at, attempt_finished, run_finished
+from tests.contracts.store_runs import Story, a_record, at, attempt_finished, launched, run_finished
 from tests.contracts.together import run_together
 from tests.ended_runs import Told, ended, success
 from tests.ended_runs import at as then
+from turnout.core import events as e
 from turnout.core import result as r
 from turnout.core.environments import Turns
 from turnout.core.facts import facts_of
@@ -17,7 +18,7 @@ from turnout.core.model import Outcome
 from turnout.core.ports import Commit, Store
 from turnout.core.ports.figures import Figures, Open, Turn
 from turnout.core.run import Run
-from turnout.core.tally import Facts
+from turnout.core.tally import Facts, StageEnd
 from turnout.figuring import Figuring
 
 MANY = 120
@@ -138,6 +139,27 @@ class FiguresContract:
         assert [each.at for each in figures.deploys("acme/shop", then(55))] == [then(70), then(60)]
         assert figures.deploys("acme/shop", then(0), limit=1) == [facts[1].deploys[0]]
         assert figures.deploys("acme/none", then(0)) == []
+
+    def test_how_the_stages_of_ended_runs_did_is_told_for_many_at_once(
+        self, store: Store, figures: Figures
+    ) -> None:
+        still = Story(store, "open")
+        still.begin()
+        run = self.end(store, "a")
+        told = Story(store, "b")
+        told.begin()
+        told.tell(*launched("b"), attempt_finished("b"))
+        told.tell(e.TaskFinished(at=at(3), task="unit", outcome=Outcome.FAILURE))
+        told.tell(
+            e.StageFinished(at=at(3), stage="unit", outcome=Outcome.FAILURE, allowed=True), run_finished()
+        )
+        found = figures.stages([run.id, told.id, still.id, "none"])
+        assert found == {
+            run.id: {"unit": StageEnd(None, allowed=False), "ship": StageEnd(None, allowed=False)},
+            told.id: {"unit": StageEnd(Outcome.FAILURE, allowed=True), "ship": StageEnd(None, allowed=False)},
+        }
+        assert list(found[told.id]) == ["unit", "ship"]
+        assert figures.stages([]) == {}
 
     def test_what_is_open_is_told_with_its_age(self, store: Store, figures: Figures) -> None:
         assert figures.standing(at(0)).unpublished == Open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from threading import Lock
@@ -13,7 +13,7 @@ from turnout.adapters.memory_store import MemoryStore
 from turnout.adapters.store.projection import storable
 from turnout.core.ports.figures import Standing
 from turnout.core.run import Run
-from turnout.core.tally import Deploy, Facts, Tally
+from turnout.core.tally import Deploy, Facts, StageEnd, Tally
 
 
 class MemoryFigures:
@@ -60,6 +60,13 @@ class MemoryFigures:
         with self._lock:
             mine = [each for each in self._deploys if each.project == project and each.at >= since]
             return sorted(mine, key=lambda each: (each.at, each.run, each.stage), reverse=True)[:limit]
+
+    def stages(self, runs: Collection[str]) -> Mapping[str, Mapping[str, StageEnd]]:
+        return {
+            run.id: {stage.name: StageEnd(stage.outcome, stage.allowed) for stage in run.stages.values()}
+            for run in self._store.states()
+            if run.finished and run.id in runs
+        }
 
     def standing(self, now: datetime) -> Standing:
         return replace(self._store.standing(now), uncounted=len(self.uncounted(limit=sys.maxsize)))

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import Field
 
-from turnout.core.model import Value
+from turnout.core.model import Outcome, Value
 from turnout.core.spread import Spread
 
 MOST_FLAKY = 200
@@ -109,6 +109,13 @@ class Facts(Value):
     day: date
     tally: Tally
     deploys: tuple[Deploy, ...] = ()
+
+
+class StageEnd(NamedTuple):
+    """``outcome`` None: it never came to one. ``allowed``: that it did not succeed is no harm."""
+
+    outcome: Outcome | None
+    allowed: bool
 
 
 def day_of(at: datetime) -> date:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 
+from pydantic import BaseModel, Field
+
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.instants import instant, instant_or_none, micros, micros_or_none
-from turnout.adapters.store.link import Link, Statement, scalar
+from turnout.adapters.store.link import Link, Statement, listed, scalar
 from turnout.adapters.store.projection import storable
+from turnout.core.model import Outcome
 from turnout.core.ports.figures import Open, Standing, Turn
 from turnout.core.run import Run, load
-from turnout.core.tally import Deploy, Facts, Tally
+from turnout.core.tally import Deploy, Facts, StageEnd, Tally
 
 EVER = ""
 """The day that stands for all of them."""
@@ -42,6 +45,7 @@ _DEPLOYS = Statement(
     "SELECT at, run, stage, environment, began_at, good, restored_at FROM deploys"
     " WHERE project = :project AND at >= :since ORDER BY at DESC, run DESC, stage DESC LIMIT :limit"
 )
+_ENDED = Statement("SELECT id, state FROM runs WHERE finished_at IS NOT NULL AND id IN :runs")
 _RUNS = Statement(
     "SELECT status, count(*), min(created_at) FROM runs WHERE finished_at IS NULL GROUP BY status"
 )
@@ -60,6 +64,17 @@ _HELD = Statement("SELECT project, environment, at FROM environments")
 _WAITING = Statement(
     "SELECT project, environment, count(*) FROM environment_queue GROUP BY project, environment"
 )
+
+
+class _EndedStage(BaseModel):
+    outcome: Outcome | None = None
+    allowed: bool = False
+
+
+class _Ended(BaseModel):
+    """What lists show of a run's state; the rest of it is not made into values, which takes most of the time."""
+
+    stages: dict[str, _EndedStage] = Field(default_factory=dict)
 
 
 class SqlFigures:
@@ -115,6 +130,19 @@ class SqlFigures:
             )
             for at, run, stage, environment, began, good, restored in rows
         ]
+
+    def stages(self, runs: Collection[str]) -> Mapping[str, Mapping[str, StageEnd]]:
+        if not runs:
+            return {}
+        with self._database.look() as link:
+            rows = link.send(_ENDED, {"runs": listed(link, list(runs))}).rows
+        return {
+            run: {
+                name: StageEnd(each.outcome, each.allowed)
+                for name, each in _Ended.model_validate_json(state).stages.items()
+            }
+            for run, state in rows
+        }
 
     def standing(self, now: datetime) -> Standing:
         with self._database.look() as link:

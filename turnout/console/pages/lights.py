@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from turnout.core.model import Outcome
 from turnout.core.plan import PlannedTask
 from turnout.core.run import Run, Task, TaskStatus
+from turnout.core.tally import StageEnd
+from turnout.reporting.policy import BAD
 from turnout.reporting.view import Light, look
 
 LIGHT_WORDS: dict[Light, str] = {
@@ -26,6 +28,13 @@ LIGHT_WORDS: dict[Light, str] = {
 
 def stage_lights(run: Run) -> dict[str, Light]:
     return {stage.name: stage.light for stage in look(run).stages}
+
+
+def ended_light(stage: StageEnd) -> Light:
+    """The same as `stage_lights` says of a run that has ended."""
+    if stage.allowed and stage.outcome in BAD:
+        return Light.ALLOWED
+    return Light(stage.outcome.value) if stage.outcome else Light.PENDING
 
 
 def outcome_light(outcome: str, status: str = "") -> Light:

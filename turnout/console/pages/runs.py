@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from turnout.console.pages.asking import Look, Who
-from turnout.console.pages.lights import day_name, outcome_light, stage_lights
+from turnout.console.pages.lights import day_name, ended_light, outcome_light, stage_lights
 from turnout.console.pages.live import mark_of
 from turnout.console.pages.rendering import link, page
 from turnout.core.access import Role, Viewer
@@ -76,7 +76,8 @@ def runs(
     found = look.runs(wanted, cursor=after, limit=SHOWN)
     rows = [row for row in found.items if who.may(Role.VIEWER, row.project)]
     open_runs = {run.id: run for run in _open(look, who)}
-    shown = [_shown(request, row, look, open_runs.get(row.id), now) for row in rows]
+    strips = _ended_strips(request, look, [row.id for row in rows if row.finished_at])
+    shown = [_shown(row, strips.get(row.id, ()), open_runs.get(row.id), now) for row in rows]
     query = {"project": project, "branch": branch, "person": person, "state": state}
     return page(
         request,
@@ -112,21 +113,22 @@ def _attention(runs: Iterable[Run]) -> Iterator[tuple[Run, str]]:
                 yield run, stage.name
 
 
-def _shown(request: Request, row: RunRow, look: Looking, run: Run | None, now: datetime) -> ShownRow:
+def _shown(row: RunRow, strip: Strip, run: Run | None, now: datetime) -> ShownRow:
     if run is not None:
         strip = tuple(stage_lights(run).items())
         light = Light.WAITING if any(each is Light.WAITING for _, each in strip) else Light.RUNNING
     else:
-        strip = _ended_strip(request, look, row.id) if row.finished_at else ()
         light = outcome_light(row.outcome, row.status)
     return ShownRow(row, light, strip, ((row.finished_at or now) - row.created_at).total_seconds())
 
 
-def _ended_strip(request: Request, look: Looking, run: str) -> Strip:
-    """An ended run never changes: it is read once in a process."""
+def _ended_strips(request: Request, look: Looking, runs: Sequence[str]) -> Mapping[str, Strip]:
+    """Ended runs never change: they are read once in a process."""
     state = request.app.state
     if not hasattr(state, "strips"):
         state.strips = Known[Strip](MOST_STRIPS)
     known: Known[Strip] = state.strips
-    found = known.find(run)
-    return found if found is not None else known.keep(run, tuple(stage_lights(look.run(run)).items()))
+    found = {run: strip for run in runs if (strip := known.find(run)) is not None}
+    for run, stages in look.stages([run for run in runs if run not in found]).items():
+        found[run] = known.keep(run, tuple((name, ended_light(end)) for name, end in stages.items()))
+    return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
 from turnout.core.run import Run
-from turnout.core.tally import Deploy, Facts, Tally
+from turnout.core.tally import Deploy, Facts, StageEnd, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,10 @@ class Figures(Protocol):
 
     def deploys(self, project: str, since: datetime, limit: int = 1000) -> Sequence[Deploy]:
         """Those that ended since then, the newest first."""
+        ...
+
+    def stages(self, runs: Collection[str]) -> Mapping[str, Mapping[str, StageEnd]]:
+        """Of those of the runs that have ended: how each stage did, in the plan's order. For lists: no more is read."""
         ...
 
     def standing(self, now: datetime) -> Standing: ...
