@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.console.stories import BROKEN, ITS_CHECKS, PEOPLE, TITLES, Answer, answer, plans
+from local.console.stories import BROKEN, IGNORED, PEOPLE, TITLES, Answer, answer, plans
 from turnout.adapters.settings import read_settings
 from turnout.core import messages as m
 from turnout.core.artifact_keys import attempt_key
@@ -289,7 +289,7 @@ def _today(world: World, known: dict[str, Plan], now: datetime) -> None:
     )
     world.play(run.id, answer("well", chance, 4), until=now)
     world.clock.at = now
-    for number, (event, reason) in enumerate(ITS_CHECKS):
+    for number, (event, reason) in reversed(list(enumerate(IGNORED))):
         id = f"ignored-{number}"
         world.store.receive(
             Delivery(id, "github", event, shop, "ignored", now - timedelta(minutes=9 * number), reason=reason)

@@ -29,7 +29,7 @@ TITLES = (
     "Translate the invoice into Danish",
     "Pin the base image",
 )
-ITS_CHECKS = (
+IGNORED = (
     ("push", "the pipeline file asks for pushes to main, next and fix/*: this was to docs/readme"),
     ("push", "[skip ci] in the commit's message"),
     ("ping", "a ping asks for nothing"),

@@ -65,6 +65,15 @@ def test_the_list_shows_what_waits_for_a_person_first(team: Team) -> None:
     assert text.index("Waits for you") < text.index("production of acme/shop") < text.index("Today")
 
 
+def test_the_list_says_which_main_line_is_broken_and_since_when(team: Team) -> None:
+    text = team.page("/runs")
+    broken = text[text.index('id="broken"') : text.index('aria-label="Runs"')]
+    assert "main of acme/shop" in broken
+    assert "Scan images with the new database" in broken
+    assert "main of acme/payments" in broken
+    assert "acme/website" not in broken
+
+
 @pytest.mark.parametrize(
     ("query", "shown", "hidden"),
     [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 WIDTH, HEIGHT = 560, 190
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 24
+COUNTS = tuple(step * 10**power for power in range(7) for step in (1, 2, 5))
+SECONDS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
+"""Steps between two lines of an axis."""
 Points = Sequence[tuple[date, float]]
 
 
@@ -58,13 +60,14 @@ def lines(
     until: date,
     word: Callable[[float], str],
     *,
+    steps: Sequence[float] = COUNTS,
     most: float | None = None,
     least: float = 0.0,
 ) -> Chart:
-    """``series``: name, tone, points each. ``most`` and ``least``: what the axis has to hold at any rate."""
+    """``series``: name, tone, points each. The axis goes from ``least`` to ``most``; None: over four of the
+    ``steps``."""
     values = [value for _, _, points in series for _, value in points]
-    top = _round_up(max([*values, least + 1e-9])) if most is None else most
-    scale = _Scale(since, until, least, max(top, least + 1e-9))
+    scale = _Scale(since, until, least, _top(values, steps) if most is None else most)
     drawn = tuple(
         Line(
             name,
@@ -86,8 +89,7 @@ def lines(
 def bars(
     title: str, name: str, points: Points, since: date, until: date, word: Callable[[float], str]
 ) -> Chart:
-    top = _round_up(max([value for _, value in points], default=1.0) or 1.0)
-    scale = _Scale(since, until, 0.0, top)
+    scale = _Scale(since, until, 0.0, _top([value for _, value in points], COUNTS))
     room = (WIDTH - LEFT - RIGHT) / max((until - since).days + 1, 1)
     drawn = tuple(
         Bar(
@@ -156,7 +158,7 @@ def _day(day: date) -> str:
     return f"{day.day} {day:%b}"
 
 
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 5, 8 times a power of ten that is a good top for an axis."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.999)
+def _top(values: Sequence[float], steps: Sequence[float]) -> float:
+    """Four of the smallest of the ``steps`` with which all of them fit."""
+    most = max(values, default=0.0)
+    return 4 * next((step for step in steps if 4 * step >= most), steps[-1])

@@ -80,6 +80,7 @@ def _charts(figures: ProjectFigures) -> list[charts.Chart]:
             since,
             until,
             duration,
+            steps=charts.SECONDS,
         ),
         charts.lines(
             "Queue time",
@@ -90,6 +91,7 @@ def _charts(figures: ProjectFigures) -> list[charts.Chart]:
             since,
             until,
             duration,
+            steps=charts.SECONDS,
         ),
         charts.lines(
             f"Coverage on {figures.branch}" if figures.branch else "Coverage",

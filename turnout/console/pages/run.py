@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from turnout.acting import Acting
 from turnout.console.pages.asking import Look, Who, run_for
+from turnout.console.pages.charts import SECONDS
 from turnout.console.pages.deciding import Act, may_decide
 from turnout.console.pages.picture import picture
 from turnout.console.pages.rendering import page
@@ -25,8 +26,6 @@ from turnout.core.timeline import Phase
 from turnout.looking import LOG_PART, Looking
 
 router = APIRouter()
-STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
-"""Seconds between two lines of the timeline's grid."""
 SAFE = ("image/png", "image/jpeg", "text/plain")
 
 
@@ -127,5 +126,5 @@ def _told(history: Sequence[StoredEvent], version: int) -> str:
 
 def ticks(seconds: float, most: int = 9) -> tuple[float, ...]:
     """Where the grid's lines stand."""
-    step = next((each for each in STEPS if seconds / each <= most), STEPS[-1])
+    step = next((each for each in SECONDS if seconds / each <= most), SECONDS[-1])
     return tuple(step * number for number in range(int(seconds // step) + 1))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from turnout.console.pages.asking import Look, Who
+from turnout.console.pages.broken import broken
 from turnout.console.pages.lights import day_name, ended_light, outcome_light, stage_lights
 from turnout.console.pages.live import mark_of
 from turnout.console.pages.rendering import link, page
@@ -92,6 +93,7 @@ def runs(
             (day, list(each)) for day, each in groupby(shown, lambda row: day_name(row.row.created_at, now))
         ],
         next=found.next,
+        broken=broken(rows) if not after and not any(query.values()) else [],
         projects=sorted({row.project for row in rows}),
         attention=list(_attention(open_runs.values())) if not after and not any(query.values()) else [],
         here=link("/runs", **query, after=after),
