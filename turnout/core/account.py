@@ -7,7 +7,7 @@ is under way until it has been so for longer than `SETTLE`; by then whoever is t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -48,20 +48,15 @@ class Unaccounted:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``since``: rows from then on are counted; what is open is looked at whatever its age. ``lines``: one a kind, in
-    the order of `KINDS`. ``rows``: each unaccounted one, oldest first. ``notes``: what could not be compared, and why.
+    """``since``: rows from then on are counted; what is open is looked at whatever its age. ``unaccounted``,
+    ``under_way``: of all kinds together. ``lines``: one a kind, in the order of `KINDS`. ``rows``: each unaccounted
+    one, the oldest first. ``notes``: what could not be compared, and why.
     """
 
     at: datetime
     since: datetime
+    unaccounted: int
+    under_way: int
     lines: tuple[Line, ...]
-    rows: tuple[Unaccounted, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def unaccounted(self) -> int:
-        return sum(line.unaccounted for line in self.lines)
-
-    @property
-    def under_way(self) -> int:
-        return sum(line.under_way for line in self.lines)
+    rows: tuple[Unaccounted, ...]
+    notes: tuple[str, ...]

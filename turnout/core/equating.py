@@ -70,7 +70,15 @@ def equate(
     }
     lines = tuple(_line(kind, *counted[kind], Counter(each[0] for each in wrong[kind])) for kind in KINDS)
     rows = sorted((row for each in wrong.values() for _, row in each), key=lambda row: (row.at, row.id))
-    return Account(now, since, lines, tuple(rows), (*notes, *_cut(found)))
+    return Account(
+        at=now,
+        since=since,
+        unaccounted=sum(line.unaccounted for line in lines),
+        under_way=sum(line.under_way for line in lines),
+        lines=lines,
+        rows=tuple(rows),
+        notes=(*notes, *_cut(found)),
+    )
 
 
 def _line(kind: Kind, counts: Mapping[str, int], open_: Collection[str], wrong: Mapping[str, int]) -> Line:
