@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from local.kafka.broker import Broker
 from tests.conftest import RunningPostgres
 from tests.e2e.system import System, check_each_thing_once
+from tests.waiting import wait_until
 
 BUSES = ["embedded", pytest.param("kafka", marks=pytest.mark.real)]
 STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.real)]
@@ -75,12 +78,28 @@ def test_a_broken_pipeline_file_in_a_push_is_told_with_its_place(tmp_path: Path)
         (run,) = system.wait_for([system.deliver()])
         assert run.outcome is not None
         assert run.outcome.value == "failure"
-        from tests.waiting import wait_until
-
         wait_until(
             lambda: "pipeline.yml:3:7" in str([system.messages(), threads(system)]), 20, "the place is told"
         )
         assert "did you mean" in str([system.messages(), threads(system)])
+
+
+@pytest.mark.real
+def test_a_push_that_nothing_listens_to_is_explained_at_the_command_line(tmp_path: Path) -> None:
+    with System(tmp_path) as system:
+        system.make_repository({"pipeline.yml": "pipeline: {on: {push: [release]}, stages: [lint]}\n"})
+        system.start()
+        system.deliver("unheard")
+        command = [sys.executable, "-m", "turnout", "explain", "--delivery", "unheard"]
+
+        def explained() -> str:
+            done = subprocess.run(command, env=system.environ, capture_output=True, text=True, check=True)
+            return done.stdout if "Nothing ran" in done.stdout else ""
+
+        said = wait_until(explained, 30, "the orchestrator has answered")
+        assert "Rule: on.push.branches." in said
+        assert "It saw branch: main." in said
+        assert "It would run if: `on.push.branches` had a pattern for main." in said
 
 
 def threads(system: System) -> list[object]:
