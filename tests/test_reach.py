@@ -108,6 +108,11 @@ def test_deliveries_tell_what_became_of_them(reached: Reach, house: House) -> No
     assert found == house.wiring.looking.deliveries().items[0]
     assert reached.sight.delivered("d1") == (found,)
     assert reached.sight.deliveries(repository="acme/other").items == ()
+    house.delivered("d2", "still no stage")
+    first = reached.sight.deliveries(limit=1)
+    assert ([each.id for each in first.items], first.next != "") == (["d2"], True)
+    second = reached.sight.deliveries(cursor=first.next, limit=1)
+    assert ([each.id for each in second.items], second.next) == (["d1"], "")
 
 
 def test_a_stage_is_approved_a_run_cancelled_and_run_again(reached: Reach, house: House) -> None:

@@ -53,3 +53,14 @@ class DeliveriesContract:
         assert [each.id for each in found.of_commit("ab" * 20, limit=1)] == ["d1"]
         assert [each.id for each in found.of_commit("a")] == ["d2", "d1", "d0"]
         assert found.of_commit("ff") == []
+
+    def test_deliveries_come_page_by_page_newest_first(self, store: Store, found: Deliveries) -> None:
+        for number in range(4):
+            store.receive(replace(ONE, id=f"d{number}", repository=f"acme/{number % 2}"))
+        assert [each.id for each in found.page(limit=2)] == ["d3", "d2"]
+        assert [each.id for each in found.page(limit=9, before=("github", "d2"))] == ["d1", "d0"]
+        assert [each.id for each in found.page(limit=9, repository="acme/0")] == ["d2", "d0"]
+        assert [each.id for each in found.page(limit=9, repository="acme/1", before=("github", "d3"))] == [
+            "d1"
+        ]
+        assert [each.id for each in found.page(limit=1, before=("elsewhere", "d2"))] == ["d3"]

@@ -108,8 +108,8 @@ class RemoteSight:
             raise _unread(self.client.address) from error
         return LogPart(found.content, start, size, ended)
 
-    def deliveries(self, *, repository: str = "", limit: int = 50) -> Page[Delivery]:
-        found = self.client.get("deliveries", repository=repository, limit=limit)
+    def deliveries(self, *, repository: str = "", cursor: str = "", limit: int = 50) -> Page[Delivery]:
+        found = self.client.get("deliveries", repository=repository, cursor=cursor, limit=limit)
         return Page(read(tuple[Delivery, ...], found["items"]), str(found["next"]))
 
     def delivered(self, given: str) -> tuple[Delivery, ...]:

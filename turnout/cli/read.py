@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.markup import escape
 from rich.table import Table
@@ -14,14 +14,17 @@ from turnout.cli.shown import LIGHTS, between, console, light, outcome_of, print
 from turnout.cli.why import told
 from turnout.core.errors import NotFound
 from turnout.core.model import Outcome
-from turnout.core.ports import Delivery, RunFilter, RunRow
+from turnout.core.ports import Delivery, RunFilter
 from turnout.core.run import Run, Stage
-from turnout.reach import Sight
+from turnout.looking import Page
 from turnout.reporting.view import standing
+
+T = TypeVar("T")
 
 
 def runs(limit: int, project: str, branch: str, *, as_json: bool) -> None:
-    rows = _newest(reach().sight, RunFilter(project=project, branch=branch), limit)
+    sight, wanted = reach().sight, RunFilter(project=project, branch=branch)
+    rows = _gathered(lambda cursor, most: sight.runs(wanted, cursor=cursor, limit=most), limit)
     if as_json:
         print_json(
             [
@@ -51,13 +54,14 @@ def _iso(row: object) -> str | None:
     return at.isoformat() if at else None
 
 
-def _newest(sight: Sight, wanted: RunFilter, limit: int) -> Sequence[RunRow]:
-    rows: list[RunRow] = []
+def _gathered(page: Callable[[str, int], Page[T]], limit: int) -> Sequence[T]:
+    """Page by page; ``page``: of a cursor, at most so many."""
+    rows: list[T] = []
     cursor = ""
     while len(rows) < limit:
-        page = sight.runs(wanted, cursor=cursor, limit=limit - len(rows))
-        rows += page.items
-        cursor = page.next
+        found = page(cursor, limit - len(rows))
+        rows += found.items
+        cursor = found.next
         if not cursor:
             break
     return rows
@@ -165,7 +169,10 @@ def _sentences(sentences: Sequence[str], *, as_json: bool) -> None:
 
 
 def deliveries(limit: int, repository: str, *, as_json: bool) -> None:
-    rows = reach().sight.deliveries(limit=limit, repository=repository).items
+    sight = reach().sight
+    rows = _gathered(
+        lambda cursor, most: sight.deliveries(repository=repository, cursor=cursor, limit=most), limit
+    )
     if as_json:
         print_json([_plain(row) for row in rows])
         return

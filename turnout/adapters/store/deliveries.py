@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal_column, select
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, select
 
 from turnout.adapters.store import outbox
 from turnout.adapters.store.instants import instant, micros
@@ -30,6 +30,7 @@ _LISTED = (
     deliveries.c.sha,
     deliveries.c.why,
 )
+_NEVER = 2**62
 _INSERT = Statement(
     "INSERT INTO deliveries (id, source, event, repository, status, received_at, run, reason, message, trigger_row,"
     " sha, why)"
@@ -88,8 +89,17 @@ def save(link: Link, delivery: Delivery, trigger_row: int | None = None) -> None
     link.send(_CHANGE, {**values, "before": listed(link, may_follow(delivery.status))})
 
 
-def newest(connection: Connection, limit: int, repository: str) -> list[Delivery]:
+def newest(
+    connection: Connection, limit: int, repository: str, before: tuple[str, str] = ("", "")
+) -> list[Delivery]:
+    """``before``: source and id of the one to go on after."""
     statement = select(*_LISTED).order_by(deliveries.c.seq.desc()).limit(limit)
+    if before != ("", ""):
+        source, id = before
+        last = select(deliveries.c.seq).where(
+            deliveries.c.source == storable(source), deliveries.c.id == storable(id)
+        )
+        statement = statement.where(deliveries.c.seq < func.coalesce(last.scalar_subquery(), _NEVER))
     if repository:
         statement = statement.where(deliveries.c.repository == repository)
     return _rows(connection.execute(statement))

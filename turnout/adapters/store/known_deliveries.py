@@ -18,6 +18,12 @@ class KnownDeliveries:
         with self.database.read() as connection:
             return deliveries.find(connection, id)
 
+    def page(
+        self, *, limit: int, repository: str = "", before: tuple[str, str] = ("", "")
+    ) -> Sequence[Delivery]:
+        with self.database.read() as connection:
+            return deliveries.newest(connection, limit, repository, before)
+
     def of_commit(self, beginning: str, limit: int = 20) -> Sequence[Delivery]:
         with self.database.read() as connection:
             return deliveries.of_commit(connection, beginning, limit)

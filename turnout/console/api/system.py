@@ -16,7 +16,7 @@ from turnout.console.api.answers import (
     Project,
     Projects,
 )
-from turnout.console.api.asked import Limit, Look, Parts, SeenProject, SeesAll, Who, errors
+from turnout.console.api.asked import Cursor, Limit, Look, Parts, SeenProject, SeesAll, Who, errors
 from turnout.core.access import EVERYWHERE, Role
 from turnout.core.account import Account
 from turnout.core.figures import ProjectFigures
@@ -75,10 +75,15 @@ def deliveries(
         str,
         Query(max_length=300, description="An id, or the beginning of a commit's; nothing else counts then."),
     ] = "",
+    cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Deliveries:
     """Of repositories that you may not see there is nothing in it, so that a page may have fewer than asked for."""
-    page = Page(looking.delivered(named)) if named else looking.deliveries(repository=repository, limit=limit)
+    page = (
+        Page(looking.delivered(named))
+        if named
+        else looking.deliveries(repository=repository, cursor=cursor, limit=limit)
+    )
     seen = [each for each in page.items if who.may(Role.VIEWER, each.repository or EVERYWHERE)]
     return Deliveries(items=seen, next=page.next)
 

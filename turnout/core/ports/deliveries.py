@@ -13,6 +13,13 @@ class Deliveries(Protocol):
 
     def find(self, id: str) -> Delivery | None: ...
 
+    def page(
+        self, *, limit: int, repository: str = "", before: tuple[str, str] = ("", "")
+    ) -> Sequence[Delivery]:
+        """Newest first; of one repository, or of all. ``before``: source and id of the one to go on after; of one that
+        is not there: from the newest."""
+        ...
+
     def of_commit(self, beginning: str, limit: int = 20) -> Sequence[Delivery]:
         """Those about a commit whose id begins so (hex digits), newest first."""
         ...
