@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Annotated
-from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
