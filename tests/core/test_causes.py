@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -206,6 +207,32 @@ def test_approvals_are_counted_against_what_is_required() -> None:
     assert late.values["expired at"] == "2026-01-01T00:01:00+00:00"
     assert late.heard == "time"
     assert the(story, "run_halted").rule is Rule.APPROVAL
+
+
+def test_whoever_may_approve_does_and_as_many_as_are_missing_are_enough() -> None:
+    story = Story.of(a_plan(stage("ship", approval=Approval(required=3, by=("@ada", "@eve", "@bob")))))
+    story.hear(m.Approve(run="r1", stage="ship", by="mallory"))
+    told = the(story, "message_ignored").flips[0]
+    people = re.findall(r"@(\w+)", told)
+    assert told == f"from @{people[0]} or @{people[1]} or @{people[2]} it would have counted"
+    for left in (2, 1, 0):
+        (heard, *rest) = story.hear(m.Approve(run="r1", stage="ship", by=people[left]))
+        assert isinstance(heard, e.StageApproved)
+        flips = causes(story.history)[story.history.index(heard)].flips
+        some = "1 more approval" if left == 1 else f"{left} more approvals"
+        assert flips == ((f"{some} would let it start",) if left else ())
+        assert any(isinstance(each, e.StageStarted) for each in rest) == (left == 0)
+
+
+def test_an_attempt_that_is_heard_of_in_time_goes_on() -> None:
+    story = Story.of(a_plan(stage("a")))
+    story.starts("a")
+    attempt = story.attempt("a").id
+    story.later(31, {attempt: START})
+    cause = the(story, "attempt_finished")
+    assert cause.flips == ("had w1 been heard within 30 s, it would have gone on",)
+    before = rebuild(story.history, cause.version - 1)
+    assert decide(before, Tick(leases={attempt: story.now + timedelta(seconds=30)}), story.now) == ()
 
 
 def test_a_stage_that_waited_for_its_environment_says_who_had_it() -> None:
