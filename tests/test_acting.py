@@ -227,6 +227,7 @@ def test_people_make_and_remove_tokens_of_their_own(office: Office) -> None:
         ("a\nb", [Scope.READ], (), None),
         ("ci", [], (), None),
         ("ci", [Scope.READ], ("a b",), None),
+        ("ci", [Scope.READ], ("a/b\0",), None),
         ("ci", [Scope.READ], (), timedelta()),
         ("ci", [Scope.READ], (), timedelta(days=367)),
     ],
@@ -272,3 +273,8 @@ def test_who_comes_in_and_who_does_not_is_written_down(office: Office) -> None:
     office.acting.signed_in(office.by("oli"))
     office.acting.not_signed_in("192.0.2.9", "github", "this sign-in was not begun in this browser")
     assert office.log == [("oli", "sign in", "allowed"), ("", "sign in", "refused")]
+
+
+def test_what_no_database_can_hold_is_written_down_without_it(office: Office) -> None:
+    office.acting.cancel(office.by("oli"), office.waiting(), "a\0b\udcff")
+    assert office.people.accounts.audit_log()[0].reason == "ab\\udcff"

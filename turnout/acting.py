@@ -6,6 +6,7 @@ A refusal is written down, too. What cannot be done (the run has ended) is refus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from turnout.identifying import Identity
 
 LONGEST_TOKEN = timedelta(days=366)
 LONGEST_SAID = 500
+_PROJECT = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
 
 
 class NotAllowed(PermanentError):
@@ -63,6 +65,7 @@ class Acting:
         )
 
     def cancel(self, by: Actor, run: Run, reason: str = "") -> None:
+        reason = _plain(reason)
         self._permit(by, Role.OPERATOR, "cancel", run.id, run.project, reason)
         if run.finished:
             raise NotNow(f"run {run.id[:12]} has ended already", "there is nothing to cancel")
@@ -93,7 +96,7 @@ class Acting:
         planned = run.planned(stage).approval
         allowed = planned.by if planned else ()
         subject, project, viewer = f"{run.id} {stage}", run.project, by.viewer
-        teams = self.identity.teams(viewer, project, allowed)
+        teams, comment = self.identity.teams(viewer, project, allowed), _plain(comment)
         reason = viewer.token_lacks(Scope.APPROVE, project)
         if not reason and not allowed:
             least = role_to_decide(stated=self.identity.stated(project))
@@ -138,7 +141,7 @@ class Acting:
             raise PermanentError("a token needs a name of 1 to 100 characters", "say what it is for")
         if lives is not None and not timedelta() < lives <= LONGEST_TOKEN:
             raise PermanentError("a token lives from now up to a year", "give fewer days")
-        if any(not each or set(each) & set(" \t\n") for each in projects):
+        if not all(_PROJECT.fullmatch(each) for each in projects):
             raise PermanentError("a project is named `owner/name`", "give them one by one")
         until: datetime | None = self.identity.clock.now() + lives if lives is not None else None
         return self.identity.make_token(
@@ -191,16 +194,21 @@ class Acting:
     ) -> None:
         entry = AuditEntry(
             at=self.identity.clock.now(),
-            person=by.viewer.person,
-            via=by.viewer.via,
+            person=_plain(by.viewer.person),
+            via=_plain(by.viewer.via),
             address=by.address,
             action=action,
-            subject=subject,
+            subject=_plain(subject),
             project="" if project == EVERYWHERE else project,
             verdict="refused" if refused else "allowed",
-            reason=(refused or said)[:LONGEST_SAID],
+            reason=_plain(refused or said)[:LONGEST_SAID],
         )
         self.identity.accounts.record(entry)
+
+
+def _plain(text: str) -> str:
+    """Without what JSON and command lines can carry and a database can't."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 def _key(by: Actor, *about: str) -> str:

@@ -46,8 +46,8 @@ def _trace(request: Request, answer: Answer, began: datetime) -> None:
 def _pressed(headers: dict[str, str], body: bytes) -> Answer:
     buttons = wiring().slack_buttons
     if buttons is None:
-        hint = "set TURNOUT_SLACK_TOKEN and TURNOUT_SLACK_SIGNING_SECRET"
-        return Answer(404, {"error": "no buttons are listened to here", "hint": hint})
+        log.warning("nobody listens to buttons", hint="set TURNOUT_SLACK_TOKEN, TURNOUT_SLACK_SIGNING_SECRET")
+        return Answer(401, {"error": "not signed by Slack"})  # who does not sign learns nothing
     return buttons.receive(headers, body)
 
 

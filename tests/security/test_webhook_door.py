@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from functions_framework import create_app
 
+from local.slack.buttons import Finger
 from tests.e2e.system import REPOSITORY
 from turnout import wiring
 from turnout.adapters.settings import read_settings
@@ -121,3 +122,17 @@ def test_without_a_secret_the_door_stays_shut(webhook: FlaskClient, monkeypatch:
     monkeypatch.setattr(wiring, "_made", None)
     assert deliver(webhook).status_code == 503
     assert deliver(webhook, headers={"x_hub_signature_256": sign(b"", BODY)}).status_code == 503
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_who_presses_no_button_of_ours_learns_nothing_either(
+    listens: bool, webhook: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not whether anybody listens to buttons."""
+    monkeypatch.setenv("TURNOUT_SLACK_TOKEN", "xoxb-test" if listens else "")
+    monkeypatch.setenv("TURNOUT_SLACK_SIGNING_SECRET", "slack's" if listens else "")
+    monkeypatch.setattr(wiring, "_made", None)
+    forged = Finger("", "a guess").signed(b"payload={}")
+    for headers in ({}, forged):
+        answer = webhook.post("/slack/actions", data=b"payload={}", headers=headers)
+        assert (answer.status_code, answer.json) == (401, {"error": "not signed by Slack"})

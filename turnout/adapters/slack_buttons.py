@@ -47,10 +47,10 @@ class SlackButtons:
     def receive(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises: TransientError where the store is away. Slack says so to the person, who presses again."""
         if len(body) > MAX_BODY or not self._is_slacks(headers, body):
-            log.warning("a button's press that is not Slack's")
-            return Answer(
-                401, {"error": "not signed by Slack", "hint": "is TURNOUT_SLACK_SIGNING_SECRET the app's?"}
+            log.warning(
+                "a press that Slack has not signed", hint="is TURNOUT_SLACK_SIGNING_SECRET the app's?"
             )
+            return Answer(401, {"error": "not signed by Slack"})
         try:
             press = read_press(body)
         except PermanentError as error:

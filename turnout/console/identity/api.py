@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from turnout.acting import Acting
@@ -17,6 +17,8 @@ from turnout.core.ports.accounts import ApiToken, AuditEntry, BrowserSession
 
 router = APIRouter(prefix="/api/v1", tags=["access"])
 Who = Annotated[Viewer, Depends(viewer)]
+PROJECT = r"^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$"
+Id = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Me(BaseModel):
@@ -34,7 +36,9 @@ class NewToken(BaseModel):
     scopes: list[Scope] = Field(
         min_length=1, description="What it is for; it never gives more than you have."
     )
-    projects: list[str] = Field(default=[], max_length=200, description="`owner/name` each; empty: all.")
+    projects: list[Annotated[str, Field(pattern=PROJECT)]] = Field(
+        default=[], max_length=200, description="`owner/name` each; empty: all."
+    )
     days: int | None = Field(default=90, ge=1, le=366, description="How long it lives; null: until removed.")
 
 
@@ -125,7 +129,7 @@ def make_token(request: Request, who: Who, wanted: NewToken, response: Response)
 
 
 @router.delete("/tokens/{id}", status_code=204)
-def remove_token(request: Request, who: Who, id: str) -> None:
+def remove_token(request: Request, who: Who, id: Id) -> None:
     """Yours, and for admins anybody's. It opens nothing from now on."""
     _acting(request).remove_token(actor(request, who), id)
 
@@ -137,7 +141,7 @@ def sessions(request: Request, who: Who) -> Sessions:
 
 
 @router.delete("/sessions/{id}", status_code=204)
-def close_session(request: Request, who: Who, id: str) -> None:
+def close_session(request: Request, who: Who, id: Id) -> None:
     _acting(request).close_session(actor(request, who), id)
 
 
@@ -145,8 +149,8 @@ def close_session(request: Request, who: Who, id: str) -> None:
 def audit_log(
     request: Request,
     who: Who,
-    person: str = "",
-    project: str = "",
+    person: Annotated[str, Query(pattern=r"^[A-Za-z0-9:._\[\]-]{0,200}$", description="Only theirs.")] = "",
+    project: Annotated[str, Query(pattern=f"{PROJECT}|^$", description="Only of this project.")] = "",
     cursor: Annotated[str, Query(description="`next` of the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Entries:

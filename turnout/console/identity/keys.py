@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from turnout.acting import Acting
 from turnout.console.identity import viewer
+from turnout.console.identity.api import Id
 from turnout.console.identity.telling import actor, identity, session_of
 from turnout.console.pages.rendering import page
 from turnout.core.access import Scope, Viewer
@@ -52,13 +53,13 @@ def make_token(request: Request, who: Who, form: Filled) -> HTMLResponse:
 
 
 @router.post("/tokens/{id}/remove")
-def remove_token(request: Request, who: Who, id: str) -> Response:
+def remove_token(request: Request, who: Who, id: Id) -> Response:
     _acting(request).remove_token(actor(request, who), id)
     return RedirectResponse("/settings/tokens", 303)
 
 
 @router.post("/sessions/{id}/close")
-def close_session(request: Request, who: Who, id: str) -> Response:
+def close_session(request: Request, who: Who, id: Id) -> Response:
     _acting(request).close_session(actor(request, who), id)
     return RedirectResponse("/settings/tokens", 303)
 
