@@ -13,6 +13,8 @@ from turnout.core.ports.figures import Figures
 from turnout.core.tally import day_of
 
 WINDOW = timedelta(days=30)
+LONGEST = timedelta(days=366)
+"""Days that figures are told of at once."""
 BATCH = 50
 
 
@@ -34,9 +36,10 @@ class Figuring:
         return done
 
     def project(self, name: str, since: date | None = None) -> ProjectFigures:
-        """``since``: the first day (UTC), by default 30 days with today. Raises: TransientError."""
+        """``since``: the first day (UTC), by default 30 days with today, at most `LONGEST`. Raises: TransientError."""
         today = day_of(self.clock.now())
-        first = since or today - WINDOW + timedelta(days=1)
+        wanted = since or today - WINDOW + timedelta(days=1)
+        first = max(min(wanted, today), today - LONGEST + timedelta(days=1))
         begin = datetime.combine(first, hour.min, self.clock.now().tzinfo)
         return figures_of(
             name, first, today, self.figures.days(name, first), self.figures.deploys(name, begin)

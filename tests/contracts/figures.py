@@ -101,6 +101,20 @@ class FiguresContract:
         assert (found.runs, found.success_rate) == ({"success": 30, "failure": 90}, 0.25)
         assert figuring.project("acme/none").runs == {}
 
+    def test_as_many_days_are_told_as_are_asked_for_but_no_more_than_a_year_and_none_to_come(
+        self, figures: Figures
+    ) -> None:
+        figuring = Figuring(figures, Still(at(60)))
+        today = at(60).date()
+        for since, days in (
+            (None, 30),
+            (today - timedelta(days=6), 7),
+            (date.min, 366),
+            (date.max, 1),
+        ):
+            found = figuring.project("acme/shop", since)
+            assert (found.until, len(found.series["runs"])) == (today, days)
+
     def test_days_and_projects_are_kept_apart(self, store: Store, figures: Figures) -> None:
         for name, project, end in (
             ("a", "acme/shop", 50),
