@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -448,3 +449,28 @@ def test_while_a_secret_is_rotated_the_old_and_the_new_one_are_taken(
     house: House, secret: bytes, status: int
 ) -> None:
     assert house.post("push", push(), secret=secret).status == status
+
+
+# --- reruns -----------------------------------------------------------------------------------------------
+
+
+def rerun(house: House, run: str) -> None:
+    check = {"external_id": f"{run}:check", "head_sha": SHA}
+    house.post("check_run", {"action": "rerequested", "check_run": check})
+
+
+def test_a_delivery_that_asks_for_a_rerun_ends_as_the_run_that_it_made(house: House) -> None:
+    house.files[SHA] = "pipeline: {stages: [{agent: lint, when: {branch: x}}]}"
+    house.post("push", push())
+    assert house.run().finished
+    rerun(house, house.run().id)
+    assert (house.row().status, house.run().rerun_of) == ("run", house.run("d1").id)
+    assert house.store.unanswered(house.clock.now() + timedelta(days=1)) == []
+
+
+def test_a_rerun_that_cannot_be_says_why_and_what_would_let_it(house: House) -> None:
+    house.post("push", push())
+    rerun(house, house.run().id)
+    row = house.row()
+    assert row.why is not None
+    assert (row.status, row.why.rule, row.why.flips) == ("ignored", Decided.ASKED, ("the run had ended",))

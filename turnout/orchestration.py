@@ -31,7 +31,7 @@ from turnout.core.errors import (
 from turnout.core.events import Carried, Event, Timing
 from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
-from turnout.core.nothing import Nothing
+from turnout.core.nothing import Nothing, no_rerun
 from turnout.core.outgoing import SOURCE, Outgoing, last_report, outgoing, task_request
 from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
@@ -405,17 +405,18 @@ class Orchestrator:
         if old is None:
             raise NotFound(f"no run {message.run}", "it may have been started on another store")
         if not old.finished:
-            return Nothing(reason=f"run {old.id} has not finished; cancel it first")
+            return no_rerun(old.id, "has not finished; cancel it first", "the run had ended")
         if old.plan is None:
-            return Nothing(
-                reason=f"run {old.id} has no plan (its pipeline file was not valid); push a fix instead"
-            )
+            said = "has no plan (its pipeline file was not valid); push a fix instead"
+            return no_rerun(old.id, said, "its pipeline file had been valid")
         if message.mode == "stage" and message.stage not in old.stages:
-            return Nothing(reason=f"run {old.id} has no stage {message.stage!r}")
+            of = f"one of its stages were named: {', '.join(old.stages)}"
+            return no_rerun(old.id, f"has no stage {message.stage!r}", of)
         return self._held(
             StartRun(
                 run=run,
                 trigger=message.trigger,
+                delivery=message.delivery,
                 project=old.project,
                 change=old.change,
                 plan=old.plan,
@@ -424,6 +425,7 @@ class Orchestrator:
                 rerun_mode=message.mode,
                 carried=carried_stages(old, message.mode, message.stage),
                 timing=self.timing,
+                proposal=old.proposal,
             )
         )
 

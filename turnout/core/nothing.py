@@ -67,6 +67,15 @@ def no_commit(ref: str, said: str) -> Nothing:
     )
 
 
+def no_rerun(run: str, said: str, flip: str) -> Nothing:
+    return Nothing(
+        reason=f"run {run} {said}",
+        rule=Decided.ASKED,
+        values={"asked for": "rerun", "run": run},
+        flips=(flip,),
+    )
+
+
 def some(names: Iterable[str] | None) -> list[str] | None:
     """The first of them, and how many more there are; None: not known."""
     if names is None:
