@@ -51,11 +51,12 @@ def test_a_stored_history_means_what_it_meant(stored: Kept) -> None:
 
 
 def loaded(stored: Kept, number: int, line: str) -> e.Event:
+    what = ""
     try:
         return e.load(line)
     except ValidationError as error:
         what = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        pytest.fail(UNREADABLE.format(name=stored.name, number=number, what=what), pytrace=False)
+    pytest.fail(UNREADABLE.format(name=stored.name, number=number, what=what), pytrace=False)
 
 
 def test_every_kind_of_event_is_there_in_every_generation_that_had_it() -> None:
