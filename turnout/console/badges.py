@@ -69,7 +69,7 @@ def _served(find: Callable[[str], ProjectConfig | None], project: str) -> Projec
 def draw(label: str, said: str, colour: str) -> str:
     """Two fields beside each other, with a text for who can't see them."""
     left, right = len(label) * WIDE + 12, len(said) * WIDE + 12
-    whole, title = left + right, escape(f"{label}: {said}", {'"': "&quot;"})
+    whole, title = left + right, escape(f"{label}: {said}")
     texts = "".join(
         f'<text x="{x:g}" y="14" textLength="{len(text) * WIDE:g}">{escape(text)}</text>'
         for x, text in ((6.0, label), (left + 6, said))
