@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from local.github.git_backend import Request, http_backend
 
 MEDIA = "application/vnd.git-lfs+json"
 
@@ -87,28 +87,12 @@ def hosting(served: Served, address: str = "127.0.0.1") -> Iterator[str]:
             return {"transfer": "basic", "objects": [answer(**each) for each in asked["objects"]]}
 
         def _git(self, path: str, query: str, body: bytes) -> None:
-            environ = {
-                "PATH": os.environ["PATH"],
-                "GIT_PROJECT_ROOT": str(served.folder),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": "" if served.old else self.headers.get("Git-Protocol", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "REMOTE_ADDR": self.client_address[0],
-            }
-            done = subprocess.run(
-                ["git", "http-backend"], input=body, env=environ, capture_output=True, check=False
-            )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
-            self._say(int(headers.pop("Status", "200").split()[0]), content, **headers)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if served.old:
+                headers.pop("git-protocol", None)
+            asked = Request(self.command, path, query, headers, body, self.client_address[0])
+            status, said, content = http_backend(served.folder, asked, {})
+            self._say(status, content, **said)
 
         def _say(self, status: int, content: bytes, **headers: str) -> None:
             self.send_response(status)

@@ -6,10 +6,12 @@ import base64
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from local.github.git_backend import Request, http_backend
 
 Json = dict[str, Any]
 NOBODY = "0" * 40
@@ -17,6 +19,7 @@ MOST_FILES = 300
 """Of a comparison. Source: GitHub's REST API, "Compare two commits"."""
 LISTED = 20
 """Commits in a push's payload."""
+CONFIG = {"http.receivepack": "true", "uploadpack.allowAnySHA1InWant": "true"}
 _CHANGES = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied", "T": "changed"}
 
 
@@ -52,16 +55,14 @@ class Repositories:
         lines = self._git(repository, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
         return dict(line.split(" ", 1) for line in lines)
 
-    def serve(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, client: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        """One request of git's. ``headers``: by names in small letters."""
-        repository = path.partition(".git/")[0].strip("/")
-        if not path.endswith("/git-receive-pack") or method != "POST":
-            return self._backend(method, path, query, headers, body, client)
+    def serve(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """One request of git's."""
+        repository = request.path.partition(".git/")[0].strip("/")
+        if not request.path.endswith("/git-receive-pack") or request.method != "POST":
+            return http_backend(self.folder, request, CONFIG)
         with self._locks.setdefault(repository, threading.Lock()):
             before = self.refs(repository)
-            answer = self._backend(method, path, query, headers, body, client)
+            answer = http_backend(self.folder, request, CONFIG)
             after = self.refs(repository)
         for ref in sorted(before.keys() | after.keys()):
             old, new = before.get(ref, NOBODY), after.get(ref, NOBODY)
@@ -183,37 +184,6 @@ class Repositories:
             self.path(moved.repository), "merge-base", moved.before, moved.after, check=False
         ).stdout
         return found.decode().strip()
-
-    def _backend(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, client: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(self.folder),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": "3",
-            "GIT_CONFIG_KEY_0": "safe.directory",
-            "GIT_CONFIG_VALUE_0": "*",
-            "GIT_CONFIG_KEY_1": "http.receivepack",
-            "GIT_CONFIG_VALUE_1": "true",
-            "GIT_CONFIG_KEY_2": "uploadpack.allowAnySHA1InWant",
-            "GIT_CONFIG_VALUE_2": "true",
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "REQUEST_METHOD": method,
-            "CONTENT_TYPE": headers.get("content-type", ""),
-            "HTTP_CONTENT_ENCODING": headers.get("content-encoding", ""),
-            "GIT_PROTOCOL": headers.get("git-protocol", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "REMOTE_ADDR": client,
-        }
-        done = subprocess.run(
-            ["git", "http-backend"], input=body, env=environ, capture_output=True, check=False
-        )
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
-        said = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
-        return int(said.pop("Status", "200").split()[0]), said, content
 
     def _git(self, repository: str, *arguments: str) -> str:
         return self._run(self.path(repository), *arguments).stdout.decode()

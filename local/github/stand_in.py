@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from local.github.git_backend import Request
 from local.github.hub import Hub
 from local.github.sign_in import SignIn
 from local.loopback import Loopback
@@ -50,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve("DELETE")
 
     def _serve(self, method: str) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        raw = self._body()
         url = urlsplit(self.path)
         if self.hub.git is not None and ".git/" in url.path:
             self._serve_git(method, url.path, url.query, raw)
@@ -74,10 +75,22 @@ class _Handler(BaseHTTPRequestHandler):
             content = b"" if found.body is None else json.dumps(found.body).encode()
             self._say(found.status, content, said)
 
+    def _body(self) -> bytes:
+        """git sends what is larger than a megabyte in chunks."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            found.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(found)
+
     def _serve_git(self, method: str, path: str, query: str, raw: bytes) -> None:
         assert self.hub.git is not None
         headers = {name.lower(): value for name, value in self.headers.items()}
-        status, said, content = self.hub.git.serve(method, path, query, headers, raw, self.client_address[0])
+        asked = Request(method, path, query, headers, raw, self.client_address[0])
+        status, said, content = self.hub.git.serve(asked)
         self.send_response(status)
         for name, value in said.items():
             self.send_header(name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -101,6 +102,15 @@ def test_a_push_through_git_is_delivered_signed_with_what_it_changed(github: Git
     )  # fmt: skip
     github.git("push", "--quiet", "origin", ":next")
     assert any(isinstance(each, NoChange) for each in github.delivered(4))
+
+
+def test_a_push_of_megabytes_arrives(github: Github) -> None:
+    (github.work / "big").write_bytes(random.Random(1).randbytes(1_500_000))
+    sha = github.commit("one.txt", "1")
+    github.git("push", "--quiet", "origin", "main")
+    (pushed,) = github.delivered(1)
+    assert isinstance(pushed, Change)
+    assert pushed.sha == sha
 
 
 def test_its_api_tells_of_the_repository_that_git_serves(github: Github) -> None:
