@@ -1,20 +1,18 @@
 """Who asks, and whether they may: what the console's routes depend on.
 
-``viewer`` and ``need`` are FastAPI dependencies; `allowed` is for a route that knows the project only after it has
-looked (``allowed(viewer, Role.VIEWER, run.project)``).
+`viewer` is a FastAPI dependency; `allowed` asks for a role, where the route knows the project
+(``allowed(viewer, Role.VIEWER, run.project)``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from turnout.console.identity.telling import tell
-from turnout.core.access import EVERYWHERE, Role, Viewer
+from turnout.core.access import Role, Viewer
 
 SIGN_IN = "/sign-in"
 MACHINES = ("/api/", "/metrics", "/badges/", "/slack/")
@@ -53,16 +51,6 @@ def viewer(request: Request) -> Viewer:
     if found is None:
         raise Unknown(request)
     return found
-
-
-def need(role: Role) -> Callable[..., Viewer]:
-    """A dependency that gives the viewer, who has ``role`` in the project that the path names (``{project}``), or,
-    where it names none, on the whole server."""
-
-    def needed(request: Request, who: Annotated[Viewer, Depends(viewer)]) -> Viewer:
-        return allowed(who, role, request.path_params.get("project", EVERYWHERE))
-
-    return needed
 
 
 def allowed(who: Viewer, role: Role, project: str) -> Viewer:
