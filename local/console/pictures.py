@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 import tempfile
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser
 
 from local.console.browsing import PHONE, WIDE, browser
@@ -20,7 +22,8 @@ from local.console.served import Served
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 SHAPES = {"": WIDE, "-phone": PHONE}
 SCHEMES = {"": "light", "-dark": "dark"}
-TALLEST = 1800
+COLOURS = 128
+TALLEST = 1500
 """Pixels: what lies below is more of the same."""
 
 
@@ -56,7 +59,7 @@ def _shoot(
         page.evaluate("document.fonts.ready")
         tall = min(TALLEST, max(height, page.evaluate("document.documentElement.scrollHeight")))
         page.set_viewport_size({"width": width, "height": tall})
-        page.screenshot(path=file)
+        Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS).save(file, optimize=True)
     finally:
         context.close()
 
