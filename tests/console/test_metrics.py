@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.console.visiting import visit
 from turnout.adapters.settings import read_settings
 from turnout.core.access import Scope
+from turnout.identifying import LOCAL
 from turnout.wiring import Wiring, prepare
 
 
@@ -26,12 +27,15 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_metrics_are_for_a_token_of_their_scope_and_for_who_sees_everything(wired: Wiring) -> None:
-    scraping, _ = wired.identity.make_token("grace", "prometheus", frozenset({Scope.METRICS}))
-    reading, _ = wired.identity.make_token("grace", "reader", frozenset({Scope.READ}))
+def test_metrics_are_for_who_sees_everything_and_for_a_token_of_theirs_with_the_scope(wired: Wiring) -> None:
+    make, owner = wired.identity.make_token, LOCAL + wired.identity.owner
+    scraping, _ = make(owner, "prometheus", frozenset({Scope.METRICS}))
+    acting, _ = make(owner, "acts", frozenset({Scope.ACT}))
+    others, _ = make("grace", "prometheus", frozenset({Scope.METRICS}))
     with visit(wired) as client:
         assert client.get("/metrics").status_code == 401
-        assert client.get("/metrics", headers=bearer(reading)).status_code == 403
+        for token in (acting, others):
+            assert client.get("/metrics", headers=bearer(token)).status_code == 403
         assert client.get("/metrics", headers=bearer(wired.settings.console_token())).status_code == 200
         answer = client.get("/metrics", headers=bearer(scraping))
     assert answer.status_code == 200

@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 from turnout.core.access import Scope
 from turnout.core.envelope import Record
 from turnout.core.topics import PIPELINE_EVENTS
+from turnout.identifying import LOCAL
 
 METRIC = re.compile(r"\bturnout_\w+")
 
@@ -106,7 +107,7 @@ def test_a_real_prometheus_reads_a_running_turnout_and_an_alert_fires(tmp_path: 
         system.make_repository()
         running = system.start()
         identity = system.wiring.identity
-        token, _ = identity.make_token("prometheus", "scrapes", frozenset({Scope.METRICS}))
+        token, _ = identity.make_token(LOCAL + identity.owner, "scrapes", frozenset({Scope.METRICS}))
         with Prometheus(running.urls["console"], token) as prometheus:
 
             def value(expression: str) -> float | None:
@@ -123,6 +124,7 @@ def test_a_real_prometheus_reads_a_running_turnout_and_an_alert_fires(tmp_path: 
             wait_until(lambda: value(succeeded) == 1, 30, "the run is counted")
             assert value("sum(turnout_stage_duration_seconds_count)") == 3
             assert value("turnout_bus_up") == 1
+            assert value("turnout_unaccounted") == 0
             assert len(prometheus.ask("rules")["groups"][0]["rules"]) == 13
             wait_until(
                 lambda: "TurnoutDown" not in firing(), 10, "what was true before the first scrape is over"
