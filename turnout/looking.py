@@ -136,12 +136,14 @@ class Looking:
         """Those that a person may mean: by id, the beginning of one, number (``12``, ``owner/name#12``), ``latest``."""
         return self.store.find_runs(given)
 
-    def run(self, given: str) -> Run:
-        """The one that `named` finds.
+    def run(self, given: str, sees: Callable[[str], bool] = lambda _: True) -> Run:
+        """The one that `named` finds among the projects that somebody ``sees``; of no other one anything is told.
 
         Raises: NotFound; PermanentError when there are several.
         """
-        found = self.named(given)
+        found = [row for row in self.named(given) if sees(row.project)]
+        if given == "latest" and not found:
+            found = [row for row in self.store.runs(limit=MOST) if sees(row.project)][:1]
         if len(found) > 1:
             some = ", ".join(row.id[:12] for row in found[:4])
             raise PermanentError(f"several runs begin with {given!r}: {some}", "give more of the id")

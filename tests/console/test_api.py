@@ -87,6 +87,10 @@ def test_of_projects_that_one_may_not_see_there_is_nothing(house: House) -> None
     assert stranger.get("/api/v1/deliveries").json()["items"] == []
     assert stranger.get("/api/v1/projects").json()["items"] == []
     problem(stranger.get(f"/api/v1/runs/{run.id}"), 404)
+    other = house.push(two(), "t2", repository="acme/other")
+    assert stranger.get("/api/v1/runs/1").json()["id"] == other.id, "theirs is not even one of several"
+    house.push(two(), "t3")
+    assert stranger.get("/api/v1/runs/latest").json()["id"] == other.id
     problem(stranger.get("/api/v1/projects/acme/shop"), 404)
     for path in ("broker", "ledger", "dead-letters"):
         problem(stranger.get(f"/api/v1/{path}"), 403)

@@ -41,6 +41,11 @@ def reach() -> Reach:
     return Remote(ConsoleClient(address, os.environ.get(TOKEN, "") or known.tokens.get(address, "")))
 
 
+def elsewhere() -> bool:
+    """Whether commands are about a console, where nothing else is said."""
+    return (os.environ.get(REMOTE, "") or remembered().current) not in ("", LOCAL)
+
+
 def here() -> Reach:
     """Where nothing has run yet on this machine, the store is a new and empty one."""
     from turnout.reach import Here

@@ -16,6 +16,7 @@ from rich.markup import escape
 from turnout.cli.background import Stack, attach_or_start
 from turnout.cli.finding import person
 from turnout.cli.live import LiveView
+from turnout.cli.reaching import elsewhere
 from turnout.cli.read import last_line
 from turnout.cli.shown import EXIT_STATUS, console, print_json, summary
 from turnout.core.change import Change
@@ -48,7 +49,8 @@ def run(path: Path, *, file: str, event: str, branch: str, as_json: bool) -> int
         print_json(summary(done))
     else:
         console.print(last_line(done))
-        console.print(f"[dim]turnout show {done.id[:12]}   turnout logs {done.id[:12]}[/]")
+        turnout = "turnout --remote local" if elsewhere() else "turnout"
+        console.print(f"[dim]{turnout} show {done.id[:12]}   {turnout} logs {done.id[:12]}[/]")
     return EXIT_STATUS.get(done.outcome, 2) if done.outcome else 2
 
 

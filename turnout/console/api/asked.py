@@ -74,13 +74,11 @@ Look = Annotated[Looking, Depends(looking_of)]
 
 
 def seen_run(run: RunId, who: Who, looking: Look) -> Run:
-    """The run that the path names, for who may see it. Raises: NotFound, Refused."""
+    """The run that the path names, for who may see it. Raises: NotFound, PermanentError."""
     try:
-        found = looking.run(run)
+        return looking.run(run, lambda project: who.may(Role.VIEWER, project))
     except NotFound:
         raise NotFound(f"no run {run!r}", "GET /api/v1/runs lists them") from None
-    allowed(who, Role.VIEWER, found.project)
-    return found
 
 
 def seen_project(owner: Owner, name: Name, who: Who) -> str:

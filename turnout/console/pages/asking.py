@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from turnout.console.identity import allowed, viewer
+from turnout.console.identity import viewer
 from turnout.core.access import Role, Viewer
 from turnout.core.run import Run
 from turnout.looking import Looking
@@ -24,6 +24,4 @@ Look = Annotated[Looking, Depends(looking)]
 
 def run_for(who: Viewer, look: Looking, given: str) -> Run:
     """Raises: NotFound, also for what they may not see."""
-    run = look.run(given)
-    allowed(who, Role.VIEWER, run.project)
-    return run
+    return look.run(given, lambda project: who.may(Role.VIEWER, project))
