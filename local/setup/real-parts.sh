@@ -16,6 +16,7 @@ fetch() {
     "$here/cluster.sh"
     "$here/kaniko.sh"
     "$here/agent-base.sh"
+    "$here/terraform.sh"
 }
 
 has() { command -v "$1" >/dev/null; }
