@@ -170,7 +170,8 @@ def _concurrency(config: PipelineConfig, project: ProjectConfig, change: Change)
         return Concurrency(group=group, cancel_superseded=True) if pull_request else None
     cancel = pull_request if asked.cancel_superseded is None else asked.cancel_superseded
     group = _fill(asked.group, project, change)
-    if change.fork:  # whoever calls their branch `main`, or waits for approval, must not hold or cancel our own runs
+    if change.fork:
+        # Whoever calls their branch `main`, or waits for approval, must not hold or cancel our own runs.
         group = f"{group} of {change.ref}"
     return Concurrency(group=group, cancel_superseded=cancel)
 
