@@ -65,7 +65,7 @@ def _charts(figures: ProjectFigures) -> list[charts.Chart]:
         return s.get(name, ())
 
     known = [value for _, value in points("coverage")]
-    least = max(0.0, min(known) // 5 * 5 - 5) if known else 0.0
+    least = min(min(known) // 20 * 20, 80.0) if known else 0.0
     return [
         charts.lines(
             "Success rate", [("passed", "success", points("success_rate"))], since, until, _percent, most=1.0

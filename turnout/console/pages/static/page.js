@@ -105,7 +105,9 @@ function say(word, kind) {
 
 document.addEventListener("htmx:sseOpen", () => say("live", "live"));
 document.addEventListener("htmx:sseError", () => say("reconnecting", "away"));
-document.addEventListener("htmx:sseClose", () => say("ended", "ended"));
+document.addEventListener("htmx:sseClose", (event) => {
+  if (event.detail.type === "message") say("ended", "ended"); // otherwise its place on the page is gone, or new
+});
 
 // While somebody looks at the past, the present may go on without them.
 document.addEventListener("htmx:beforeRequest", (event) => {
