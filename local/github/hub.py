@@ -335,7 +335,7 @@ class Hub:
 
 def _tries(webhook: Webhook, query: Mapping[str, str]) -> Answer:
     rows, following = webhook.page(int(query.get("per_page", "30")), query.get("cursor", ""))
-    return Answer(200, rows, {"link-cursor": following} if following else {})
+    return Answer(200, rows, {"ETag": _tag(rows), **({"link-cursor": following} if following else {})})
 
 
 def _again(webhook: Webhook, number: str) -> Answer:
@@ -390,6 +390,9 @@ def _checked(body: Json) -> Json:
 def _page(found: Sequence[Json], query: Mapping[str, str], shaped: Callable[[Sequence[Json]], Any]) -> Answer:
     size, number = int(query.get("per_page", "30")), int(query.get("page", "1"))
     items = found[size * (number - 1) : size * number]
-    tag = hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
     more = {"link-page": str(number + 1)} if len(found) > size * number else {}
-    return Answer(200, shaped(items), {"ETag": f'"{tag}"', **more})
+    return Answer(200, shaped(items), {"ETag": _tag(items), **more})
+
+
+def _tag(items: Sequence[Json]) -> str:
+    return f'"{hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()}"'

@@ -121,6 +121,15 @@ def test_a_list_goes_on_at_its_cursor_whatever_has_come_in_between(
     assert {each.guid for each in [*first, *second]} == old
 
 
+def test_a_list_that_is_never_the_same_takes_no_place_among_the_answers_kept(rig: Rig) -> None:
+    (hook,), _ = rig.deliveries.hooks()
+    kept = len(rig.api._known)
+    for _ in range(3):
+        rig.send()
+        rig.deliveries.page(hook)
+    assert len(rig.api._known) <= kept + (hook != "app")
+
+
 def test_what_is_doubled_is_listed_twice_under_one_id(rig: Rig) -> None:
     guid = rig.send(Fate(twice=True))
     assert [headers["X-GitHub-Delivery"] for headers, _ in rig.receiver.came] == [guid, guid]

@@ -131,6 +131,7 @@ def audit(system: System) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.timeout(300)
 def test_after_the_sweeper_has_asked_again_every_push_has_one_run(tmp_path: Path) -> None:
     careless = Careless(seed=500)
     hub = Hub(repository=REPOSITORY, git=Repositories(tmp_path / "github"))
@@ -167,7 +168,7 @@ def test_after_the_sweeper_has_asked_again_every_push_has_one_run(tmp_path: Path
             def ended() -> bool:
                 return books.runs(LONG_AGO).get("success", 0) >= PUSHES
 
-            wait_until(ended, 90, "every push has a run that has ended", poll=0.25)
+            wait_until(ended, 180, "every push has a run that has ended", poll=0.25)
             wait_until(lambda: hub.webhook is not None and hub.webhook.quiet, 10, "GitHub is quiet")
             status, account = audit(system)
             print(dict(careless.done), {line["kind"]: line["total"] for line in account["lines"]})

@@ -158,7 +158,9 @@ class GitHubApi:
 
         url = path if path.startswith(self._base_url) else self._base_url + path
         headers = {"Authorization": f"Bearer {token}"}
-        remembered = (token, str(httpx.URL(url, params=params or None))) if method == "GET" else None
+        # an App's own pass is another one each time
+        lasting = method == "GET" and not path.startswith("/app/")
+        remembered = (token, str(httpx.URL(url, params=params or None))) if lasting else None
         known = self._known.get(remembered) if remembered else None
         if known:
             headers["If-None-Match"] = known[0]
