@@ -135,6 +135,7 @@ def test_what_a_pull_request_would_change_is_recorded_with_its_run(house: House)
     assert "1 of 1 recorded change of acme/shop would go otherwise" in found.replayed
 
 
+@pytest.mark.real
 def test_the_pull_request_is_told_what_it_would_change(house: House) -> None:
     house.push()
     run = house.pull_request(fork=True, pipeline_dot_yml=NEW)
@@ -161,11 +162,13 @@ def test_of_a_fork_the_bases_file_runs_and_its_own_is_compared_as_if_it_were_mer
     assert found.weaker == 1
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("files", [{"a_dot_py": "a = 2\n"}, {"pipeline_dot_yml": OLD + "# a comment\n"}])
 def test_a_pull_request_that_changes_nothing_of_it_proposes_nothing(house: House, files: Any) -> None:
     assert house.pull_request(**files).proposal is None
 
 
+@pytest.mark.real
 def test_what_the_base_has_changed_since_is_not_the_pull_requests(house: House) -> None:
     house.origin.on("main", house.base)
     forked, house.base = house.base, house.origin.commit(pipeline_dot_yml=NEW)
@@ -184,6 +187,7 @@ def test_a_file_of_a_fork_that_is_not_valid_is_told_and_breaks_nothing(house: Ho
     assert "stagez" in proposal(run).problem
 
 
+@pytest.mark.real
 def test_a_fork_that_takes_the_file_away_would_end_all_runs(house: House) -> None:
     (house.origin.tree / "pipeline.yml").unlink()
     found = proposal(house.pull_request(fork=True))
@@ -197,6 +201,7 @@ def test_patterns_of_a_stranger_are_not_compared_with_files(house: House) -> Non
     assert "`test` would run" in {each.sentence for each in proposal(run).here.differences}
 
 
+@pytest.mark.real
 def test_a_proposal_is_recorded_once_and_replayed_as_it_was(house: House) -> None:
     run = house.pull_request(pipeline_dot_yml=NEW)
     history = [stored.event for stored in house.store.events(run.id)]
