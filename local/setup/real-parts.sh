@@ -99,6 +99,10 @@ if [[ " ${missing[*]} " == *' postgresql '* ]]; then
     printf 'create_main_cluster = false\n' |
         ${as_root[@]+"${as_root[@]}"} tee /etc/postgresql-common/createcluster.d/turnout.conf >/dev/null
 fi
+if [[ " ${missing[*]} " == *' prometheus '* ]] && [ -d /run/systemd/system ]; then
+    # The tests start it themselves; Debian's package need not.
+    ${as_root[@]+"${as_root[@]}"} ln -sf /dev/null /etc/systemd/system/prometheus.service
+fi
 apt update || fail 'apt-get update failed (above: why)'
 apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install ${missing[*]} (above: why)"
 
