@@ -101,12 +101,13 @@ if [[ " ${missing[*]} " == *' postgresql '* ]]; then
 fi
 if [[ " ${missing[*]} " == *' prometheus '* ]] && [ -d /run/systemd/system ]; then
     # The tests start it themselves; Debian's package need not.
-    ${as_root[@]+"${as_root[@]}"} ln -sf /dev/null /etc/systemd/system/prometheus.service
+    [ -e /etc/systemd/system/prometheus.service ] ||
+        ${as_root[@]+"${as_root[@]}"} ln -s /dev/null /etc/systemd/system/prometheus.service
 fi
 apt update || fail 'apt-get update failed (above: why)'
 apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install ${missing[*]} (above: why)"
 
-for check in git bwrap slirp4netns mvn npm buildah skopeo docker-registry busybox; do
+for check in git bwrap slirp4netns mvn npm buildah skopeo docker-registry busybox prometheus promtool; do
     has "$check" || fail "$check is not on PATH, though its package is installed"
 done
 has_postgresql || fail "no initdb under /usr/lib/postgresql, though the package postgresql is installed"
