@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from tests.contracts.accounts import ENTRY, AccountsContract
 from turnout.adapters.memory_accounts import MemoryAccounts
-from turnout.adapters.store.accounts import SqlAccounts
+from turnout.adapters.store.accounts import _LOGS, SqlAccounts
 from turnout.adapters.store.database import Database
 from turnout.core.errors import TurnoutError
 
@@ -58,4 +58,16 @@ def _refused(change: str, url: str) -> None:
     with pytest.raises(TurnoutError, match="only added to"), database.write() as connection:
         connection.execute(text(change))
     assert len(accounts.audit_log()) == 1
+    database.close()
+
+
+def test_no_page_of_the_audit_log_costs_more_with_its_length(sqlite_database: str) -> None:
+    database = Database(sqlite_database)
+    asked = {"before": 9, "limit": 5, "person": "ada", "project": "acme/shop"}
+    with database.read() as connection:
+        for statement in _LOGS.values():
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement.sqlite}", asked)
+            (step,) = [row.detail for row in plan]
+            assert step.startswith("SEARCH audit_log USING ")
+            assert "seq<?" in step or "rowid<?" in step
     database.close()
