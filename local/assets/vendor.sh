@@ -22,7 +22,6 @@ mkdir -p "$into"
 {
     printf 'Vendored by local/assets/vendor.sh from npm. All are under the licence 0BSD.\n'
     vendor htmx.org dist/htmx.min.js htmx
-    vendor htmx-ext-sse dist/sse.min.js htmx-sse
     vendor idiomorph dist/idiomorph-ext.min.js idiomorph
     (cd "$into" && sha256sum ./*.js)
 } >"$into/VENDORED"

@@ -147,8 +147,8 @@ def test_the_past_has_no_buttons_and_says_that_it_is_past(team: Team) -> None:
 def test_a_run_that_goes_on_is_live_from_where_the_page_was_made(team: Team) -> None:
     run = team.run("IBANs")
     version = team.world.wiring.looking.run(run).version
-    assert f'sse-connect="/live/runs/{run}?after={version}"' in team.page(f"/runs/{run}")
-    assert "sse-connect" not in team.page(f"/runs/{team.run('half up')}")
+    assert f'data-live="/live/runs/{run}?after={version}"' in team.page(f"/runs/{run}")
+    assert 'data-live=""' in team.page(f"/runs/{team.run('half up')}")
 
 
 def test_each_stage_says_why(team: Team) -> None:

@@ -1,5 +1,7 @@
 // A log's page: follow what is written, fold its groups, wrap its lines, keep a link to one of them.
 
+import { listen, say } from "./live.js";
+
 const MOST = 6000; // lines that are kept while a log is followed
 
 const view = document.querySelector("[data-log-page]");
@@ -113,21 +115,17 @@ async function more() {
 }
 
 if (view.dataset.liveLog) {
-  const state = document.querySelector("[data-live-state]");
-  const say = (word, kind) => {
-    state.textContent = word;
-    state.dataset.state = kind;
-  };
-  const source = new EventSource(view.dataset.liveLog);
-  source.onopen = () => say("live", "live");
-  source.onerror = () => say("reconnecting", "away");
-  source.addEventListener("log", more);
-  source.addEventListener("end", () => {
-    source.close();
-    say("ended", "ended");
-    follow.hidden = true;
-    more();
-  });
+  listen(
+    view.dataset.liveLog,
+    {
+      log: more,
+      end: () => {
+        follow.hidden = true;
+        more();
+      },
+    },
+    say,
+  );
   follow.addEventListener("click", () => {
     press(follow, !pressed(follow));
     toEnd();

@@ -1,4 +1,6 @@
-// What every page can do without a server: light and dark, the keyboard, live state, and what was open stays open.
+// What every page can do: light and dark, the keyboard, time travel, live parts in which nothing jumps.
+
+import { listen, say } from "./live.js";
 
 const root = document.documentElement;
 
@@ -94,25 +96,27 @@ function travelled(part) {
 
 // --- live -------------------------------------------------------------------------------------
 
-const state = () => document.querySelector("[data-live-state]");
+let listening = null; // the element whose events are listened to, and what ends that
 
-function say(word, kind) {
-  const shown = state();
-  if (!shown || shown.dataset.state === "ended") return;
-  shown.dataset.state = kind;
-  shown.textContent = word;
+function follow() {
+  const holder = document.querySelector("[data-live]");
+  if (holder === listening?.holder) return;
+  listening?.end();
+  listening = null;
+  if (!holder?.dataset.live) return;
+  const asked = (name) => () => {
+    for (const each of holder.querySelectorAll(`[hx-trigger="live:${name}"]`)) htmx.trigger(each, `live:${name}`);
+  };
+  listening = { holder, end: listen(holder.dataset.live, { runs: asked("runs"), run: asked("run") }, say) };
 }
 
-document.addEventListener("htmx:sseOpen", () => say("live", "live"));
-document.addEventListener("htmx:sseError", () => say("reconnecting", "away"));
-document.addEventListener("htmx:sseClose", (event) => {
-  if (event.detail.type === "message") say("ended", "ended"); // otherwise its place on the page is gone, or new
-});
+addEventListener("load", follow);
+document.addEventListener("htmx:afterSettle", follow);
 
 // While somebody looks at the past, the present may go on without them.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const part = document.getElementById("part");
-  const live = event.detail.requestConfig?.triggeringEvent?.type?.startsWith("sse:");
+  const live = event.detail.requestConfig?.triggeringEvent?.type?.startsWith("live:");
   if (live && part && part.querySelector("[data-past]")) event.preventDefault();
 });
 
