@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from turnout.commanding import Commands
+from turnout.core import messages as m
 from turnout.core.access import EVERYWHERE, Role, Scope, Viewer, role_to_decide
 from turnout.core.change import Change
 from turnout.core.dead_letters import DeadLetter
@@ -61,15 +62,18 @@ class Acting:
         subject = f"{change.branch or change.tag or change.ref} {change.sha[:12]}"
         self._permit(by, Role.OPERATOR, "start", subject, change.repository)
         return self.commands.request_run(
-            change, by.viewer.name, pipeline_file, key=_key(by, "start", change.repository)
+            change, by.viewer.name, pipeline_file, key=_key(by, "start", change.repository, change.ref)
         )
 
     def cancel(self, by: Actor, run: Run, reason: str = "") -> None:
         reason = _plain(reason)
         self._permit(by, Role.OPERATOR, "cancel", run.id, run.project, reason)
+        key = _key(by, "cancel", run.id)
+        if self.commands.heard(m.CancelRun, run, by.viewer.name, key):
+            return
         if run.finished:
             raise NotNow(f"run {run.id[:12]} has ended already", "there is nothing to cancel")
-        self.commands.cancel(run, by.viewer.name, reason, key=_key(by, "cancel", run.id))
+        self.commands.cancel(run, by.viewer.name, reason, key=key)
 
     def rerun(self, by: Actor, run: Run, *, failed: bool = False, stage: str = "") -> str:
         """The id of the new run."""
@@ -106,10 +110,13 @@ class Acting:
         self._record(by, verb, subject, project, reason, comment)
         if reason:
             raise NotAllowed(reason, "ask one of those who may")
+        key = _key(by, verb, subject)
+        if self.commands.heard(m.Approve if verb == "approve" else m.Reject, run, viewer.name, key):
+            return
         if run.stages[stage].status is not StageStatus.WAITING:
             raise NotNow(f"{stage} does not wait for approval", f"`turnout explain {run.id[:12]} {stage}`")
         decide = self.commands.approve if verb == "approve" else self.commands.reject
-        decide(run, stage, by.viewer.name, comment, teams=teams, key=_key(by, verb, subject))
+        decide(run, stage, viewer.name, comment, teams=teams, key=key)
 
     # --- dead letters ---------------------------------------------------------------------------
 

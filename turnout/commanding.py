@@ -32,7 +32,8 @@ class Commands:
     def request_run(self, change: Change, by: str, pipeline_file: str = "", *, key: str = "") -> str:
         """The id of the run that is to come."""
         now = self.clock.now()
-        trigger = derive("manual", change.repository, change.sha, by, *_cause(key, now))
+        at = "" if key else change.sha  # a branch may have moved on since it was asked for first
+        trigger = derive("manual", change.repository, at, by, *_cause(key, now))
         message = m.RunRequested(trigger=trigger, change=change, requested_by=by, pipeline_file=pipeline_file)
         self._send(message, trigger, change.repository, now)
         return run_id(trigger)
@@ -61,6 +62,10 @@ class Commands:
         )
         self._send(message, trigger, run.change.repository, now)
         return run_id(trigger)
+
+    def heard(self, kind: type[m.Message], run: Run, by: str, key: str) -> bool:
+        """Whether what was asked for with this key has been handled: how things stand now is its doing, perhaps."""
+        return bool(key) and self.store.seen(message_id(kind.type, run.id, by, "key", key))
 
     def _about(self, run: Run, message: m.Message, by: str, key: str) -> None:
         now = self.clock.now()

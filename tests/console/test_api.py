@@ -179,6 +179,22 @@ def test_the_same_key_has_the_same_effect_once(house: House) -> None:
     assert sorted(made) == sorted([run.id, first.json()["run"], other])
 
 
+def test_who_asks_again_with_the_same_key_is_answered_as_before(house: House) -> None:
+    run = gated(house)
+    client, body, again = signed_in(house.wiring), {"stage": "ship"}, {"Idempotency-Key": "lost answer"}
+    first = client.post(f"/api/v1/runs/{run.id}/approve", json=body, headers=again)
+    house.asked()
+    assert client.post(f"/api/v1/runs/{run.id}/approve", json=body, headers=again).json() == first.json()
+    cancel = [client.post(f"/api/v1/runs/{run.id}/cancel", json={}, headers=again) for _ in range(2)]
+    house.asked()
+    house.ends(run, "ship", Outcome.CANCELLED)
+    cancel.append(client.post(f"/api/v1/runs/{run.id}/cancel", json={}, headers=again))
+    assert {each.status_code for each in cancel} == {202}
+    house.asked()
+    kinds = [each.event.kind for each in house.store.events(run.id)]
+    assert (kinds.count("stage_approved"), kinds.count("cancel_requested")) == (1, 1)
+
+
 def test_what_does_not_fit_how_things_stand_is_a_conflict(house: House) -> None:
     run = gated(house)
     client = signed_in(house.wiring)
@@ -217,6 +233,10 @@ def test_a_branch_is_run_at_its_newest_commit(house: House, monkeypatch: pytest.
         problem(client.post("/api/v1/projects/acme/shop/runs", json={"branch": branch}), 422)
     problem(client.post("/api/v1/projects/acme/other/runs", json={}), 404)
     assert len(asked) == 1
+    again: dict[str, Any] = {"headers": {"Idempotency-Key": "nightly"}, "json": {"branch": "trunk"}}
+    first, moved = client.post("/api/v1/projects/acme/shop/runs", **again), "d" * 40
+    object.__setattr__(house.wiring.starting, "tip", lambda *_: moved)
+    assert client.post("/api/v1/projects/acme/shop/runs", **again).json() == first.json()
     reader = visit(house.wiring, headers=token(house, Scope.READ))
     problem(reader.post("/api/v1/projects/acme/shop/runs", json={}), 403)
 
