@@ -334,7 +334,9 @@ def main() -> None:
     with TemporaryDirectory(prefix="turnout-console-") as folder:
         before = machine()
         values = measure(Path(folder), SIZES, given.rounds, LOG, WATCHERS)
-    values["live"]["delay"] = sorted(values["live"]["delay"])[::20]  # of each browser and event: some stand for all
+    values["live"]["delay"] = sorted(values["live"]["delay"])[
+        ::20
+    ]  # of each browser and event: some stand for all
     told = {"command": "make bench-console", "machine": before, "values": values}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "console.json").write_text(json.dumps(told, indent=1) + "\n")
