@@ -27,7 +27,7 @@ from turnout.core.ports import Clock
 from turnout.core.ports.ledger import Head, Listed
 from turnout.core.result import Result
 from turnout.orchestration import Orchestrator, Planned
-from turnout.redelivering import AT_ONCE, FIRST_LOOK, LONGEST, OVERLAP, PAGES, Redelivering
+from turnout.redelivering import AT_ONCE, FIRST_LOOK, LONGEST, NO_HOOK, OVERLAP, PAGES, Redelivering
 from turnout.webhook import Webhook, sign
 
 EVERY = timedelta(minutes=1)
@@ -43,6 +43,7 @@ class FakeHooks:
     tries: list[Listed] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     pages: int = 0
+    names: tuple[str, ...] = ("app",)
     newest: list[Head] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
     away: Exception | None = None
@@ -58,7 +59,7 @@ class FakeHooks:
     def hooks(self) -> tuple[Sequence[str], Mapping[str, str]]:
         if self.away:
             raise self.away
-        return ("app",), self.why
+        return self.names, self.why
 
     def page(self, hook: str, cursor: str = "") -> tuple[Sequence[Listed], str]:
         assert hook == "app"
@@ -352,6 +353,15 @@ def test_an_audit_looks_at_newest_commits_that_github_would_still_list_and_that_
     rig.hooks.newest = [Head("acme/shop", sha * 40, rig.clock.now() - ago) for sha, ago in times.items()]
     account = Auditing(MemoryBooks(rig.store), rig.missed, rig.clock, rig.hooks).account(ask=True)
     assert [row.id for row in account.rows] == ["b" * 40]
+
+
+def test_where_there_is_no_list_to_compare_the_audit_says_so() -> None:
+    rig = Rig()
+    rig.hooks.names = ()
+    auditing = Auditing(MemoryBooks(rig.store), rig.missed, rig.clock, rig.hooks)
+    assert auditing.account(ask=True).notes == (NO_HOOK,)
+    rig.redelivering.look()
+    assert auditing.account().notes == (f"GitHub: {NO_HOOK}",)
 
 
 def test_a_repository_whose_hook_is_not_known_is_a_note() -> None:

@@ -11,6 +11,7 @@ from turnout.core.equating import Found, equate
 from turnout.core.errors import PermanentError, TransientError
 from turnout.core.ports import Clock
 from turnout.core.ports.ledger import Books, Head, Hooks, LastAccount, Listed, MissedDeliveries
+from turnout.redelivering import NO_HOOK
 
 WINDOW = timedelta(days=3)
 """As long as GitHub keeps the list of its deliveries (Enterprise Server: 7 days).
@@ -87,6 +88,8 @@ class Auditing:
             names, why = self.hooks.hooks()
             found: list[Listed] = []
             notes = [f"{repository}: {each}" for repository, each in why.items()]
+            if not names:
+                return None, [*notes, NO_HOOK]
             for hook in names:
                 found.extend(self._pages(hook, since, notes))
             return found, notes

@@ -1,7 +1,7 @@
 """The use case that asks GitHub again for what it could not deliver.
 
-GitHub itself never does. Its lists are read from the newest try down to where the last look ended; what we do not have is
-kept as missed, and asked for until it has come, with longer and longer pauses.
+GitHub itself never does. Its lists are read from the newest try down to where the last look ended; what we do not
+have is kept as missed, and asked for until it has come, with longer and longer pauses.
 Source: https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries
 """
 
@@ -23,16 +23,17 @@ OVERLAP = timedelta(minutes=5)
 PAGES = 20
 """Of one hook's list in one look; the next one goes on there."""
 AT_ONCE = 60
-"""Deliveries that are asked for in one look. Source: GitHub's secondary limit is 80 requests a minute that make content."""
+"""Deliveries asked for in one look. Source: GitHub's secondary limit, 80 requests a minute that make content."""
 LONGEST = timedelta(hours=1)
 KEPT = timedelta(days=7)
 """GitHub has nothing older to send, Enterprise Server included."""
 SAID = 300
+NO_HOOK = "GitHub has no list to compare: no project file names it as its provider, or no webhook is known to be ours"
 
 
 @dataclass(frozen=True)
 class Redelivering:
-    """``every``: how often a hook's list is looked at. Safe to call from several processes at once, as often as one likes."""
+    """``every``: how often a hook's list is looked at. Safe to call from several processes, as often as one likes."""
 
     hooks: Hooks
     missed: MissedDeliveries
@@ -62,6 +63,7 @@ class Redelivering:
             self.missed.mark(replace(whole, said=str(error)[:SAID], due=now + self._pause(error)))
             return ()
         said = "; ".join(f"{repository}: {each}" for repository, each in why.items())[:SAID]
+        said = said or ("" if names else NO_HOOK)
         self.missed.mark(replace(whole, said=said))
         first = now - FIRST_LOOK
         turns = (self.missed.turn(each, now, now + self.every, first) for each in names)

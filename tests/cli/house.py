@@ -95,8 +95,10 @@ class House:
         except SystemExit as error:
             status = error.code
         finally:
-            if wiring._made is not None and "store" in vars(wiring._made[1]):
-                wiring._made[1].store.close()
+            made = vars(wiring._made[1]) if wiring._made is not None else {}
+            for part in (made.get("store"), made.get("github")):
+                if part is not None:
+                    part.close()
         out, err = self._capsys.readouterr()
         assert isinstance(status, int)
         return Said(status, out, err)

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from local.github.hub import Hub
+from local.github.stand_in import StandIn
+from local.github.webhooks import Fate, Webhook
 from tests.cli.house import House
+from tests.waiting import wait_until
 from turnout.core.account import KINDS, SETTLE
 from turnout.core.ports import Delivery
 
@@ -45,3 +51,24 @@ def test_a_span_that_is_none_is_refused_with_what_was_expected(house: House) -> 
     said = house.turnout("audit", "--since", "yesterday")
     assert said.status != 0
     assert "expected 90m, 12h, 3d" in said.err
+
+
+def test_with_a_token_the_list_of_each_projects_webhook_is_compared(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = Webhook("http://127.0.0.1:1", "secret", number=3, fate=lambda _guid, _again: Fate(code=502))
+    with StandIn(Hub(repository="acme/shop", webhooks={3: webhook})) as github:
+        monkeypatch.setenv("TURNOUT_GITHUB_URL", github.url)
+        monkeypatch.setenv("TURNOUT_GITHUB_TOKEN", "ghp_plain")
+        folder = house.wiring.settings.projects_folder
+        folder.mkdir()
+        (folder / "shop.yml").write_text(
+            f"project:\n  repository: acme/shop\n  provider: {{kind: github, base_url: '{github.url}'}}\n"
+        )
+        (folder / "broken.yml").write_text("project: 1\n")
+        webhook.send("push", {})
+        wait_until(lambda: webhook.quiet, 10, "it was tried", poll=0.01)
+        found = house.turnout("audit", "--json").json
+        webhook.close()
+    assert found["lines"][0] == {"kind": "github", "total": 1, "parts": {}, "under_way": 1, "unaccounted": 0}
+    assert not [note for note in found["notes"] if "list" in note]
