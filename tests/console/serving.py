@@ -17,7 +17,8 @@ from turnout.wiring import Wiring
 @contextmanager
 def serving(wiring: Wiring) -> Iterator[str]:
     """Its address."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    made = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket(fileno=made.detach())  # it knows that it is TCP then: asyncio sets NODELAY
     config = uvicorn.Config(create_app(wiring), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
