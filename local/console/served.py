@@ -20,7 +20,8 @@ class Served:
     """While its context is open. ``url``: without a slash at its end."""
 
     def __init__(self, home: Path) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        made = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.socket(fileno=made.detach())  # knows that it is TCP: asyncio sets NODELAY then
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.wiring = Wiring(
             read_settings(os.environ | {"TURNOUT_HOME": str(home), "TURNOUT_CONSOLE_URL": self.url})
