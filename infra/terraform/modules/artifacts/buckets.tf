@@ -1,0 +1,78 @@
+# The functions' sources, a zip each: `terraform apply` uploads them, Cloud Build reads them.
+resource "google_storage_bucket" "sources" {
+  project                     = var.project
+  location                    = var.region
+  name                        = "${var.project}-${var.name}-sources"
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  versioning {
+    enabled = true
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions = 3
+      with_state         = "ARCHIVED"
+    }
+  }
+}
+
+resource "google_storage_bucket_iam_member" "builder" {
+  bucket = google_storage_bucket.sources.name
+  role   = "roles/storage.objectViewer"
+  member = "serviceAccount:${var.builder}"
+}
+
+# What runs leave behind: logs, reports, artifacts.
+resource "google_storage_bucket" "artifacts" {
+  project                     = var.project
+  location                    = var.region
+  name                        = "${var.project}-${var.name}-artifacts"
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = !var.protected
+
+  versioning {
+    enabled = false
+  }
+
+  lifecycle_rule {
+    action {
+      type          = "SetStorageClass"
+      storage_class = "NEARLINE"
+    }
+    condition {
+      age = 30
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      age = var.keep_days
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+    condition {
+      age = 1
+    }
+  }
+}
+
+resource "google_storage_bucket_iam_member" "user" {
+  for_each = var.users
+  bucket   = google_storage_bucket.artifacts.name
+  role     = "roles/storage.objectUser"
+  member   = "serviceAccount:${each.value}"
+}

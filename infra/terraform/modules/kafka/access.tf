@@ -1,0 +1,69 @@
+# Signing in is Google's to allow; what an account may do then, the brokers' own lists say.
+resource "google_project_iam_member" "client" {
+  for_each = var.clients
+  project  = var.project
+  role     = "roles/managedkafka.client"
+  member   = "serviceAccount:${each.value}"
+}
+
+# Without a list of its own, everybody who signs in could make and delete topics.
+resource "google_managed_kafka_acl" "cluster" {
+  project  = var.project
+  location = var.region
+  cluster  = google_managed_kafka_cluster.this.cluster_id
+  acl_id   = "cluster"
+
+  dynamic "acl_entries" {
+    for_each = var.clients
+    content {
+      principal       = "User:${acl_entries.value}"
+      operation       = "DESCRIBE"
+      permission_type = "ALLOW"
+      host            = "*"
+    }
+  }
+}
+
+# WRITE and READ hold DESCRIBE.
+resource "google_managed_kafka_acl" "topic" {
+  for_each = var.topics
+  project  = var.project
+  location = var.region
+  cluster  = google_managed_kafka_cluster.this.cluster_id
+  acl_id   = "topic/${google_managed_kafka_topic.this[each.key].topic_id}"
+
+  dynamic "acl_entries" {
+    for_each = concat(
+      [for name, email in each.value.writers : { email = email, operation = "WRITE" }],
+      [for name, email in each.value.readers : { email = email, operation = "READ" }],
+      [for name, email in each.value.observers : { email = email, operation = "DESCRIBE" }],
+    )
+    content {
+      principal       = "User:${acl_entries.value.email}"
+      operation       = acl_entries.value.operation
+      permission_type = "ALLOW"
+      host            = "*"
+    }
+  }
+}
+
+resource "google_managed_kafka_acl" "group" {
+  for_each = var.groups
+  project  = var.project
+  location = var.region
+  cluster  = google_managed_kafka_cluster.this.cluster_id
+  acl_id   = "consumerGroup/${each.key}"
+
+  dynamic "acl_entries" {
+    for_each = concat(
+      [for name, email in each.value.members : { email = email, operation = "READ" }],
+      [for name, email in each.value.observers : { email = email, operation = "DESCRIBE" }],
+    )
+    content {
+      principal       = "User:${acl_entries.value.email}"
+      operation       = acl_entries.value.operation
+      permission_type = "ALLOW"
+      host            = "*"
+    }
+  }
+}

@@ -1,0 +1,19 @@
+resource "google_sql_user" "this" {
+  for_each = var.users
+  project  = var.project
+  instance = google_sql_database_instance.this.name
+  name     = trimsuffix(each.value, ".gserviceaccount.com") # as Cloud SQL calls a service account
+  type     = "CLOUD_IAM_SERVICE_ACCOUNT"
+}
+
+resource "google_project_iam_member" "login" {
+  for_each = var.users
+  project  = var.project
+  role     = "roles/cloudsql.instanceUser"
+  member   = "serviceAccount:${each.value}"
+
+  condition {
+    title      = "this database alone"
+    expression = "resource.name == 'projects/${var.project}/instances/${google_sql_database_instance.this.name}' && resource.service == 'sqladmin.googleapis.com'"
+  }
+}

@@ -1,0 +1,68 @@
+resource "google_sql_database_instance" "this" {
+  project             = var.project
+  region              = var.region
+  name                = var.name
+  database_version    = "POSTGRES_17"
+  deletion_protection = var.protected
+
+  settings {
+    tier                        = var.tier
+    edition                     = "ENTERPRISE"
+    availability_type           = var.highly_available ? "REGIONAL" : "ZONAL"
+    disk_type                   = "PD_SSD"
+    disk_size                   = 10
+    disk_autoresize             = true
+    deletion_protection_enabled = var.protected
+
+    ip_configuration {
+      ipv4_enabled    = false
+      private_network = var.network
+      ssl_mode        = "ENCRYPTED_ONLY"
+    }
+
+    backup_configuration {
+      enabled                        = true
+      start_time                     = "03:00"
+      point_in_time_recovery_enabled = true
+      transaction_log_retention_days = 7
+      backup_retention_settings {
+        retained_backups = 14
+      }
+    }
+
+    maintenance_window {
+      day          = 7
+      hour         = 4
+      update_track = "stable"
+    }
+
+    insights_config {
+      query_insights_enabled = true
+    }
+
+    dynamic "database_flags" {
+      for_each = local.flags
+      content {
+        name  = database_flags.key
+        value = database_flags.value
+      }
+    }
+  }
+}
+
+locals {
+  flags = {
+    "cloudsql.iam_authentication" = "on"
+    "log_checkpoints"             = "on"
+    "log_connections"             = "on"
+    "log_disconnections"          = "on"
+    "log_lock_waits"              = "on"
+    "log_temp_files"              = "0"
+  }
+}
+
+resource "google_sql_database" "this" {
+  project  = var.project
+  instance = google_sql_database_instance.this.name
+  name     = "turnout"
+}

@@ -1,0 +1,12 @@
+output "urls" {
+  description = "Account to its TURNOUT_DATABASE_URL. No password is in it: the account's access token is one."
+  value = {
+    for name, user in google_sql_user.this : name =>
+    "postgresql+psycopg://${urlencode(user.name)}@${google_sql_database_instance.this.private_ip_address}/${google_sql_database.this.name}?sslmode=require"
+  }
+}
+
+output "instance" {
+  description = "Name of the instance."
+  value       = google_sql_database_instance.this.name
+}

@@ -1,0 +1,20 @@
+# One account for each part. What each may do is said where the thing is that it does it to; docs/deploy-gcp.md has it
+# all in one table.
+resource "google_service_account" "this" {
+  for_each     = toset(concat(keys(local.functions), ["dispatcher", "scheduler", "builder"]))
+  project      = var.project
+  account_id   = "${var.name}-${each.key}"
+  display_name = "Turnout: ${each.key}"
+  depends_on   = [google_project_service.this]
+}
+
+locals {
+  emails = { for part, account in google_service_account.this : part => account.email }
+}
+
+# The builder makes images out of the functions' sources. It reads and writes those (modules/artifacts), and:
+resource "google_project_iam_member" "builder" {
+  project = var.project
+  role    = "roles/logging.logWriter"
+  member  = "serviceAccount:${local.emails["builder"]}"
+}
