@@ -36,7 +36,7 @@ from turnout.sweeping import (
 )
 from turnout.webhook import Webhook, sign
 
-NOTHING = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "counted": 0}
+NOTHING = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "scheduled": 0, "counted": 0}
 
 
 def running() -> World:

@@ -103,6 +103,11 @@ class RepositoryPlanner:
         proposal = self.proposing(change, project, wanted) if isinstance(made, Plan) else None
         return Planned(project.repository, made, change.with_(paths=recordable(change.paths)), proposal)
 
+    def config(self, change: Change, project: ProjectConfig) -> PipelineConfig:
+        """The pipeline file at this commit. Raises: TransientError, PermanentError, InvalidConfig."""
+        name, text = self._read(change, project.pipeline_files)
+        return self._parsed(text, name, project)
+
     def _with_files(self, change: Change) -> Change:
         """With the files of a pull request, which GitHub does not send along, also where no rule of today asks for
         them: another pipeline file is tried on them later. Where they can't be had it goes on without."""

@@ -39,20 +39,23 @@ class Starting:
         served = self.projects.find(project)
         if served is None:
             raise NotFound(f"no project {project!r}", "add a project file for it")
+        asked = self.newest(served, branch, ChangeKind.MANUAL)
+        return asked.with_(author=by, title=f"started by {by}")
+
+    def newest(self, served: ProjectConfig, branch: str, kind: ChangeKind) -> Change:
+        """As `change`, of a project that is known."""
         branch = branch or served.branches.default
         if not _BRANCH.fullmatch(branch):
             raise PermanentError(f"{branch!r} is no name of a branch", "give it without refs/heads/")
         clone_url = served.clone_url or self._last_address(served)
         sha = self.tip(served.repository, clone_url, branch)
         return Change(
-            kind=ChangeKind.MANUAL,
+            kind=kind,
             repository=served.repository,
             clone_url=clone_url,
             ref=f"refs/heads/{branch}",
             sha=sha,
             branch=branch,
-            author=by,
-            title=f"started by {by}",
         )
 
     def _last_address(self, project: ProjectConfig) -> str:

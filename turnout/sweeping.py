@@ -15,6 +15,7 @@ from turnout.hearing import Hearing
 from turnout.orchestration import Orchestrator
 from turnout.reconciling import Reconciler
 from turnout.redelivering import Redelivering
+from turnout.scheduling import Scheduling
 
 PRUNE_EVERY = timedelta(minutes=10)
 RECOVER_EVERY = timedelta(minutes=1)
@@ -36,8 +37,8 @@ class Sweeper:
 
     ``channels``: where people are told. ``hearing``: whether agents can be heard; None: always. ``reconciler``: asks
     the runtimes of launched jobs; None: there are none. ``redelivering``: asks GitHub for what it could not deliver;
-    None: nobody said who we are to it. ``auditing``: keeps the ledger's figures; ``figuring``: counts runs that have
-    ended; None: nobody wants them.
+    None: nobody said who we are to it. ``scheduling``: asks for the runs that time wants. ``auditing``: keeps the
+    ledger's figures; ``figuring``: counts runs that have ended; None: nobody wants them.
     """
 
     orchestrator: Orchestrator
@@ -47,6 +48,7 @@ class Sweeper:
     hearing: Hearing | None = None
     reconciler: Reconciler | None = None
     redelivering: Redelivering | None = None
+    scheduling: Scheduling | None = None
     auditing: Auditing | None = None
     figuring: Figuring | None = None
     _look_again: dict[str, datetime] = field(default_factory=dict, init=False)
@@ -57,13 +59,14 @@ class Sweeper:
 
     def sweep(self) -> dict[str, int]:
         """``done``: overdue runs looked at and records published; ``resent``: records sent again; ``pruned``: old rows
-        removed; ``redelivered``: deliveries that GitHub was asked for again; ``counted``: runs that have ended since.
+        removed; ``redelivered``: deliveries that GitHub was asked for again; ``scheduled``: runs that time asked for;
+        ``counted``: runs that have ended since.
 
         Raises: TransientError (the store or the broker is away; call again); PermanentError when a run can't be
         decided on, after everything else has been done.
         """
         now = self.clock.now()
-        counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "counted": 0}
+        counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "scheduled": 0, "counted": 0}
         broken: PermanentError | None = None
         try:
             heard = self.hearing is None or self.hearing.good()
@@ -86,6 +89,8 @@ class Sweeper:
             counts["pruned"] = self.store.prune(now)
             self._pruned_at = now
         counts["redelivered"] = self._look_at_github(now)
+        if self.scheduling is not None:
+            counts["scheduled"] = self.scheduling.fire()
         if self.auditing is not None and (self._audited_at is None or now - self._audited_at >= AUDIT_EVERY):
             self.auditing.keep()
             self._audited_at = now

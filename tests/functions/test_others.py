@@ -89,7 +89,7 @@ def test_the_launcher_refuses_what_is_not_for_it(site: Site) -> None:
 def test_the_sweeper_says_what_it_did(site: Site, method: str) -> None:
     answer = site["sweeper"].send(method)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert sorted(answer.json) == ["counted", "done", "pruned", "redelivered", "resent"]
+    assert sorted(answer.json) == ["counted", "done", "pruned", "redelivered", "resent", "scheduled"]
     assert all(isinstance(count, int) for count in answer.json.values())
 
 

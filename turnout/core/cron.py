@@ -1,4 +1,4 @@
-"""Checks schedules: five fields, minute, hour, day of month, month, day of week, in UTC.
+"""Schedules: five fields, minute, hour, day of month, month, day of week, in UTC.
 
 Source: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/crontab.html
 """
@@ -6,7 +6,9 @@ Source: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/crontab.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,46 @@ def check_schedule(text: str) -> str:
         for item in part.split(","):
             _check(item, each)
     return text
+
+
+def latest(text: str, now: datetime, within: timedelta) -> datetime | None:
+    """When it was due last, on the minute, at ``now`` (UTC) or up to ``within`` before. ``text``: checked."""
+    minutes, hours, days, months, weekdays = (
+        frozenset(_numbers(part, each)) for part, each in zip(text.split(), _FIELDS, strict=True)
+    )
+    either = not (_every(text, 2) or _every(text, 4))
+    at = now.replace(second=0, microsecond=0)
+    while at >= now - within:
+        day, weekday = at.day in days, at.isoweekday() % 7 in weekdays
+        if (
+            at.minute in minutes
+            and at.hour in hours
+            and at.month in months
+            and (day or weekday if either else day and weekday)
+        ):
+            return at
+        at -= timedelta(minutes=1)
+    return None
+
+
+def _every(text: str, field: int) -> bool:
+    """Where both the day of month and of week are restricted, one of them is enough; a star restricts nothing."""
+    return text.split()[field].startswith("*")
+
+
+def _numbers(part: str, each: _Field) -> Iterator[int]:
+    for item in part.split(","):
+        span, _, step = item.partition("/")
+        found = _PART.fullmatch(span)
+        assert found is not None, "it has been checked"
+        first = each.low if found["any"] else _number(found["first"], each)
+        last = each.high if found["any"] or (step and not found["last"]) else first
+        if found["last"]:
+            last = _number(found["last"], each)
+        assert first is not None
+        assert last is not None
+        for number in range(first, last + 1, int(step or 1)):
+            yield number % 7 if each.high == 7 else number
 
 
 def _check(item: str, each: _Field) -> None:

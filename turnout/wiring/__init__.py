@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from turnout.planning import RepositoryPlanner
     from turnout.reconciling import Reconciler
     from turnout.runtimes.sandbox import Sandbox
+    from turnout.scheduling import Scheduling
     from turnout.starting import Starting
     from turnout.sweeping import Sweeper
     from turnout.webhook import Webhook
@@ -162,8 +163,22 @@ class Wiring(Channels, Jobs, OfPeople):
             hearing=hearing,
             reconciler=self._reconciler(),
             redelivering=self.redelivering,
+            scheduling=self._scheduling(),
             auditing=self.auditing,
             figuring=self.figuring,
+        )
+
+    def _scheduling(self) -> Scheduling:
+        from turnout.core.model import ChangeKind
+        from turnout.scheduling import Scheduling
+
+        return Scheduling(
+            self.store,
+            self._outbox_producer,
+            self.clock,
+            self.projects,
+            lambda project: self.starting.newest(project, "", ChangeKind.SCHEDULE),
+            lambda change, project: self.planner.config(change, project),
         )
 
     def _reconciler(self) -> Reconciler | None:
