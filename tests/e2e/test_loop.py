@@ -47,7 +47,9 @@ def test_a_signed_push_becomes_a_run_and_one_slack_message(
         assert ids[0] == ids[1]
         runs = system.wait_for(sorted(set(ids)))
         check_each_thing_once(system, runs)
-        assert len(system.wait_for_messages(2)) == 2
+        told = system.wait_for_messages(2)
+        assert len(told) == 2
+        assert all(f"{system.running.urls['console']}/runs/" in str(each) for each in told), "it leads there"
         assert system.stop() == 0
 
 
