@@ -8,15 +8,17 @@ import httpx
 import pytest
 
 from local.console.seed import World, fill
-from tests.console.visiting import visit
+from tests.console.visiting import BASE, InProcess
+from turnout.console.app import create_app
 
 
 @dataclass(frozen=True)
 class Team:
-    """A console over the seeded team's store, and a browser that the owner of the home is signed in with."""
+    """A console over the seeded team's store; a browser of the home's owner, and one that nobody is signed in with."""
 
     world: World
     browser: httpx.Client
+    stranger: httpx.Client
 
     def run(self, title: str) -> str:
         """The id of the newest run with this title."""
@@ -32,7 +34,11 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     home = Path(tmp_path_factory.mktemp("team"))
     world = fill(home, runs=0)
-    token = world.wiring.settings.console_token()
-    with visit(world.wiring, headers={"authorization": f"Bearer {token}"}) as browser:
-        yield Team(world, browser)
+    token = {"authorization": f"Bearer {world.wiring.settings.console_token()}"}
+    way = InProcess(create_app(world.wiring))  # one for both: the first request of each would cost most
+    yield Team(
+        world,
+        httpx.Client(transport=way, base_url=BASE, headers=token),
+        httpx.Client(transport=way, base_url=BASE),
+    )
     world.store.close()

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from tests.console.pages.conftest import Team
-from tests.console.visiting import visit
 from turnout.core import messages as m
 from turnout.core import result as r
 from turnout.core.artifact_keys import attempt_key
@@ -38,8 +37,7 @@ def test_every_page_is_there_for_who_is_signed_in_and_for_nobody_else(team: Team
     text = team.page(path)
     assert "<h1" in text
     assert "Skip to the content" in text
-    with visit(team.world.wiring) as stranger:
-        assert stranger.get(path).headers["location"].startswith("/sign-in")
+    assert team.stranger.get(path).headers["location"].startswith("/sign-in")
 
 
 @pytest.mark.parametrize("story", STORIES)
