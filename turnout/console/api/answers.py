@@ -9,9 +9,8 @@ from pydantic import BaseModel, Field
 
 from turnout.core.causes import Cause
 from turnout.core.dead_letters import DeadLetter
-from turnout.core.ports import Delivery, RunRow, StoredEvent
-from turnout.core.result import Artifact
-from turnout.looking import Broker
+from turnout.core.ports import AttemptRow, Delivery, RunRow, StoredEvent
+from turnout.looking import AttemptLog, Broker, Lag, ProjectRow, RunFile
 
 
 class Runs(BaseModel):
@@ -49,32 +48,13 @@ class Explanation(BaseModel):
     causes: list[Cause]
 
 
-class AttemptLog(BaseModel):
-    """An attempt that may have a log. ``size``: its bytes now."""
-
-    stage: str
-    task: str
-    attempt: int
-    size: int
-    ended: bool
-
-
 class AttemptLogs(BaseModel):
     items: list[AttemptLog]
     finished: bool = Field(description="Whether the run has ended: no attempt follows.")
 
 
-class LeftFile(BaseModel):
-    """A file that an attempt left behind."""
-
-    stage: str
-    task: str
-    attempt: int
-    artifact: Artifact
-
-
 class LeftFiles(BaseModel):
-    items: list[LeftFile]
+    items: list[RunFile]
 
 
 class Attestations(BaseModel):
@@ -90,16 +70,8 @@ class Deliveries(BaseModel):
     next: str = Field(description="The cursor of the next page; empty: this is the last.")
 
 
-class Project(BaseModel):
-    """``runs``: how many there have been; ``last``: the newest."""
-
-    name: str
-    runs: int
-    last: RunRow | None
-
-
 class Projects(BaseModel):
-    items: list[Project]
+    items: list[ProjectRow]
 
 
 class Letter(BaseModel):
@@ -138,50 +110,15 @@ class Letters(BaseModel):
     items: list[Letter]
 
 
-class GroupLag(BaseModel):
-    """``behind``: records of the partition that the group has not done yet."""
-
-    group: str
-    topic: str
-    partition: int
-    behind: int
-
-
-class Lease(BaseModel):
-    """An attempt that has not ended. It is taken for lost after ``lease_until``."""
-
-    id: str
-    run: str
-    task: str
-    agent: str
-    number: int
-    status: str
-    lease_until: datetime
-
-
 class BrokerNow(BaseModel):
-    lags: list[GroupLag]
-    leases: list[Lease]
+    lags: list[Lag]
+    leases: list[AttemptRow]
     letters: list[Letter]
 
     @classmethod
     def of(cls, broker: Broker) -> BrokerNow:
         return cls(
-            lags=[
-                GroupLag(group=each.group, topic=each.topic, partition=each.partition, behind=each.behind)
-                for each in broker.lags
-            ],
-            leases=[
-                Lease(
-                    id=each.id,
-                    run=each.run,
-                    task=each.task,
-                    agent=each.agent,
-                    number=each.number,
-                    status=each.status,
-                    lease_until=each.lease_until,
-                )
-                for each in broker.leases
-            ],
+            lags=list(broker.lags),
+            leases=list(broker.leases),
             letters=[Letter.of(each) for each in broker.letters],
         )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from turnout.console.api.answers import AttemptLog, AttemptLogs
+from turnout.console.api.answers import AttemptLogs
 from turnout.console.api.asked import Look, Number, SeenRun, Stage, Task, errors
 from turnout.core.result import Artifact
 from turnout.looking import LOG_PART, LogPart, Looking
@@ -33,15 +33,7 @@ PLAIN = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbo
     responses=errors(),
 )
 def logs(run: SeenRun, looking: Look, stage: Stage = "") -> AttemptLogs:
-    return AttemptLogs(
-        items=[
-            AttemptLog(
-                stage=each.stage, task=each.task, attempt=each.attempt, size=each.size, ended=each.ended
-            )
-            for each in looking.logs(run.id, stage)
-        ],
-        finished=run.finished,
-    )
+    return AttemptLogs(items=list(looking.logs(run.id, stage)), finished=run.finished)
 
 
 @router.get(

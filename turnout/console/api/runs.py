@@ -12,7 +12,6 @@ from turnout.console.api.answers import (
     EventOfRun,
     Events,
     Explanation,
-    LeftFile,
     LeftFiles,
     Runs,
 )
@@ -156,9 +155,4 @@ def attestations(run: SeenRun, looking: Look, stage: Stage = "") -> Attestations
     responses=errors(),
 )
 def files(run: SeenRun, looking: Look) -> LeftFiles:
-    return LeftFiles(
-        items=[
-            LeftFile(stage=each.stage, task=each.task, attempt=each.attempt, artifact=each.artifact)
-            for each in looking.files(run.id)
-        ]
-    )
+    return LeftFiles(items=list(looking.files(run.id)))

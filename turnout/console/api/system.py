@@ -13,7 +13,6 @@ from turnout.console.api.answers import (
     Deliveries,
     Letter,
     Letters,
-    Project,
     Projects,
 )
 from turnout.console.api.asked import Cursor, Limit, Look, Parts, SeenProject, SeesAll, Who, errors
@@ -34,13 +33,7 @@ router = APIRouter(tags=["system"])
 )
 def projects(who: Who, looking: Look) -> Projects:
     """Those that you may see."""
-    return Projects(
-        items=[
-            Project(name=each.name, runs=each.runs, last=each.last)
-            for each in looking.projects()
-            if who.may(Role.VIEWER, each.name)
-        ]
-    )
+    return Projects(items=[each for each in looking.projects() if who.may(Role.VIEWER, each.name)])
 
 
 @router.get(
