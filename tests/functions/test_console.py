@@ -21,6 +21,7 @@ run_console(int(sys.argv[1]), lambda: sys.stdout.write("ready\\n") and sys.stdou
 """
 
 
+@pytest.mark.real
 def test_the_framework_serves_the_console_as_a_function(turnout_home: Path) -> None:
     from functions_framework import create_app
 
