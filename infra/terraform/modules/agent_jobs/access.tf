@@ -29,6 +29,6 @@ resource "google_cloud_run_v2_job_iam_member" "launcher" {
   project  = var.project
   location = var.region
   name     = google_cloud_run_v2_job.this[each.value.agent].name
-  role     = google_project_iam_custom_role.launcher.id
+  role     = "projects/${var.project}/roles/${google_project_iam_custom_role.launcher.role_id}"
   member   = "serviceAccount:${each.value.email}"
 }

@@ -18,7 +18,7 @@ resource "google_cloud_run_v2_job" "this" {
     template {
       max_retries     = 0       # Turnout counts the tries
       timeout         = "3600s" # each launch says its own
-      service_account = google_service_account.agent.email
+      service_account = "${google_service_account.agent.account_id}@${var.project}.iam.gserviceaccount.com"
 
       containers {
         image = each.value.image

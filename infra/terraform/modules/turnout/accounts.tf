@@ -9,7 +9,8 @@ resource "google_service_account" "this" {
 }
 
 locals {
-  emails = { for part, account in google_service_account.this : part => account.email }
+  # Their addresses, written so that a plan can show them before there is any.
+  emails = { for part, account in google_service_account.this : part => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
 }
 
 # The builder makes images out of the functions' sources. It reads and writes those (modules/artifacts), and:

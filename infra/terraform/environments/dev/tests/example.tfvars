@@ -1,0 +1,10 @@
+project        = "acme-turnout"
+project_number = "123456789012"
+region         = "europe-west1"
+image_tag      = "4f2a90c1d3e5"
+github_app = {
+  id        = "12345"
+  client_id = "Iv1.0123456789abcdef"
+}
+admins       = ["ada"]
+alert_emails = ["ops@example.org"]

@@ -1,0 +1,20 @@
+name    = "turnout"
+project = "acme-turnout"
+region  = "europe-west1"
+subnet  = "projects/acme-turnout/regions/europe-west1/subnetworks/turnout"
+topics = {
+  "pipeline.events" = {
+    partitions = 6
+    retention  = 604800
+    writers    = { webhook = "turnout-webhook@acme-turnout.iam.gserviceaccount.com" }
+    readers    = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
+    observers  = { console = "turnout-console@acme-turnout.iam.gserviceaccount.com" }
+  }
+}
+groups = {
+  functions = {
+    members   = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
+    observers = {}
+  }
+}
+clients = { webhook = "turnout-webhook@acme-turnout.iam.gserviceaccount.com" }

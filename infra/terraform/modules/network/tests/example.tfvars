@@ -1,0 +1,3 @@
+name    = "turnout"
+project = "acme-turnout"
+region  = "europe-west1"

@@ -1,0 +1,3 @@
+name    = "turnout"
+project = "acme-turnout"
+readers = { webhook-secret = { webhook = "turnout-webhook@acme-turnout.iam.gserviceaccount.com" } }
