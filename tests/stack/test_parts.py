@@ -73,7 +73,8 @@ def test_every_function_answers_for_itself(app: Client) -> None:
     assert said["orchestrator"].startswith("no run r1")
     assert said["launcher"] == "type: turnout.run.cancel is no message for the launcher\n"
     assert said["reporter"] == "type: turnout.run.cancel is no message for the reporter\n"
-    assert sorted(app.post("/sweeper").json or {}) == ["counted", "done", "pruned", "redelivered", "resent"]
+    found = ["counted", "done", "pruned", "redelivered", "resent", "scheduled"]
+    assert sorted(app.post("/sweeper").json or {}) == found
 
 
 def test_functions_of_one_process_share_one_store(app: Client) -> None:
