@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.console.pages.conftest import Team
+from turnout.console.pages.rendering import seen
 from turnout.core import messages as m
 from turnout.core import result as r
 from turnout.core.artifact_keys import attempt_key
@@ -157,6 +158,21 @@ def test_each_stage_says_why(team: Team) -> None:
     assert f'href="/runs/{run}?at=' in text
     assert "<html" in team.page(f"/runs/{run}/why")
     assert "nix" in team.page(f"/runs/{run}/why?stage=nix", 404)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({}, "none"),
+        ({"unit": "success", "lint": None}, "unit: success, lint: none"),
+        (["failure", "error"], "failure, error"),
+        (False, "no"),
+        (0, "0"),
+        ("main", "main"),
+    ],
+)
+def test_what_a_rule_saw_is_said_in_words(value: object, said: str) -> None:
+    assert seen(value) == said
 
 
 def test_an_artifact_is_kept_and_never_shown(team: Team) -> None:

@@ -37,6 +37,7 @@ def environment() -> Environment:
         ago=lights.ago,
         day=lights.day_name,
         size=lights.size,
+        seen=seen,
         clock=lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds"),
         part=lambda text: quote(str(text), safe=""),
@@ -44,6 +45,21 @@ def environment() -> Environment:
     )
     made.globals.update(WORDS=lights.LIGHT_WORDS, Light=Light, link=link, stamp=_stamp(), Role=Role)
     return made
+
+
+def seen(value: object) -> str:
+    """A value that a rule saw, as people read it."""
+    if value is None or value in ("", [], {}, ()):
+        return "none"
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{name}: {seen(each)}" for name, each in value.items())
+        case list() | tuple():
+            return ", ".join(map(seen, value))
+        case _:
+            return str(value)
 
 
 def link(path: str, **query: object) -> str:
