@@ -44,6 +44,7 @@ def handed(system: System, stage: str) -> TaskRequested:
     return next(each for each in found if isinstance(each, TaskRequested) and each.stage == stage)
 
 
+@pytest.mark.real  # nothing of it is: it takes seconds
 def test_what_a_stack_delivers_is_attested_until_a_byte_is_changed(tmp_path: Path) -> None:
     with System(tmp_path) as system:
         system.make_repository({"pipeline.yml": PIPELINE})

@@ -111,7 +111,7 @@ class SlackChat:
         return True
 
     def whisper(self, channel: str, account: str, text: str) -> None:
-        """To one person, where only they see it. ``channel``: its id. It is logged where that fails: they see nothing then."""
+        """To one person, where only they see it. ``channel``: its id. Where that fails it is logged."""
         said = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         try:
             self._call("chat.postEphemeral", json={"channel": channel, "user": account, "text": said[:3000]})

@@ -304,7 +304,7 @@ missed_deliveries = Table(
     Column("refused", Text, nullable=False),
     Index("missed_deliveries_first", "first"),
 )
-"""What GitHub has in its list and we have not received; see `turnout.core.ports.ledger.Missed`. Rows go when it came."""
+"""What GitHub lists and we have not received; see `turnout.core.ports.ledger.Missed`. Rows go when it came."""
 
 hook_marks = Table(
     "hook_marks",
