@@ -106,7 +106,8 @@ def newest(
 
 
 def find(connection: Connection, id: str) -> Delivery | None:
-    found = _rows(connection.execute(select(*_LISTED).where(deliveries.c.id == id).limit(1)))
+    named = select(*_LISTED).where(deliveries.c.source == "github", deliveries.c.id == id)
+    found = _rows(connection.execute(named))
     return found[0] if found else None
 
 
