@@ -28,10 +28,7 @@ SCHEMA = {
 }
 OPTIONAL = {"type": "string", "required": False, "optional": True, "computed": False}
 CONFIGURATION = {
-    "attributes": {
-        name: OPTIONAL
-        for name in ("project", "region", "zone", "billing_project", "impersonate_service_account")
-    }
+    "attributes": dict.fromkeys(("project", "region", "zone", "billing_project"), OPTIONAL)
     | {
         "user_project_override": OPTIONAL | {"type": "bool"},
         "default_labels": OPTIONAL | {"type": ["map", "string"]},
