@@ -61,7 +61,6 @@ class TestGitHubSource(SourceContract):
         with pytest.raises(PermanentError, match="1000001 bytes"):
             self.reads.read(self.change(sha), "big")
 
-
     def test_all_that_is_asked_is_what_github_takes(self, github: StandIn) -> None:
         self.repo.on("topic")
         before = self.repo.commit(one="")
