@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from tests.conftest import RunningPostgres
 from turnout.adapters.store.schema import migrate
+from turnout.adapters.store.sql_store import SqlStore, open_store
 from turnout.adapters.store.tables import METADATA
 
 
@@ -28,6 +29,13 @@ def sqlite_database(sqlite_template: bytes, tmp_path: Path) -> str:
     path.write_bytes(sqlite_template)
     path.chmod(0o600)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def sqlite_store(sqlite_database: str) -> Iterator[SqlStore]:
+    opened = open_store(sqlite_database, embedded=False, synchronous="NORMAL")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +56,10 @@ def postgres_tables(postgres_with_tables: str) -> str:
         connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     engine.dispose()
     return postgres_with_tables
+
+
+@pytest.fixture
+def postgres_store(postgres_tables: str) -> Iterator[SqlStore]:
+    opened = open_store(postgres_tables, embedded=False)
+    yield opened
+    opened.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text
 
@@ -67,10 +65,8 @@ class OnDatabase(FiguresContract):
 
 class TestSqliteFigures(OnDatabase):
     @pytest.fixture
-    def store(self, sqlite_database: str) -> Iterator[SqlStore]:
-        opened = open_store(sqlite_database, embedded=False, synchronous="NORMAL")
-        yield opened
-        opened.close()
+    def store(self, sqlite_store: SqlStore) -> SqlStore:
+        return sqlite_store
 
     def test_no_query_walks_through_history(self, store: SqlStore) -> None:
         small = (
@@ -93,10 +89,8 @@ class TestSqliteFigures(OnDatabase):
 
 class TestPostgresFigures(OnDatabase):
     @pytest.fixture
-    def store(self, postgres_tables: str) -> Iterator[SqlStore]:
-        opened = open_store(postgres_tables, embedded=False)
-        yield opened
-        opened.close()
+    def store(self, postgres_store: SqlStore) -> SqlStore:
+        return postgres_store
 
     def test_every_query_can_be_answered_from_an_index(self, store: SqlStore) -> None:
         small = ("on environments", "on environment_queue", "on projects")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contracts.deliveries import DeliveriesContract
 from turnout.adapters.memory_deliveries import MemoryDeliveries
 from turnout.adapters.memory_store import MemoryStore
 from turnout.adapters.store.known_deliveries import KnownDeliveries
-from turnout.adapters.store.sql_store import SqlStore, open_store
+from turnout.adapters.store.sql_store import SqlStore
 
 
 class TestMemoryDeliveries(DeliveriesContract):
@@ -25,10 +23,8 @@ class TestMemoryDeliveries(DeliveriesContract):
 
 class TestSqliteDeliveries(DeliveriesContract):
     @pytest.fixture
-    def store(self, sqlite_database: str) -> Iterator[SqlStore]:
-        opened = open_store(sqlite_database, embedded=False, synchronous="NORMAL")
-        yield opened
-        opened.close()
+    def store(self, sqlite_store: SqlStore) -> SqlStore:
+        return sqlite_store
 
     @pytest.fixture
     def found(self, store: SqlStore) -> KnownDeliveries:
@@ -38,10 +34,8 @@ class TestSqliteDeliveries(DeliveriesContract):
 @pytest.mark.real
 class TestPostgresDeliveries(DeliveriesContract):
     @pytest.fixture
-    def store(self, postgres_tables: str) -> Iterator[SqlStore]:
-        opened = open_store(postgres_tables, embedded=False)
-        yield opened
-        opened.close()
+    def store(self, postgres_store: SqlStore) -> SqlStore:
+        return postgres_store
 
     @pytest.fixture
     def found(self, store: SqlStore) -> KnownDeliveries:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contracts.recorded import RecordedContract
 from turnout.adapters.memory_recorded import MemoryRecordedChanges
 from turnout.adapters.memory_store import MemoryStore
 from turnout.adapters.store.recorded import SqlRecordedChanges
-from turnout.adapters.store.sql_store import SqlStore, open_store
+from turnout.adapters.store.sql_store import SqlStore
 
 
 class TestMemoryRecordedChanges(RecordedContract):
@@ -25,10 +23,8 @@ class TestMemoryRecordedChanges(RecordedContract):
 
 class TestSqliteRecordedChanges(RecordedContract):
     @pytest.fixture
-    def store(self, sqlite_database: str) -> Iterator[SqlStore]:
-        opened = open_store(sqlite_database, embedded=False, synchronous="NORMAL")
-        yield opened
-        opened.close()
+    def store(self, sqlite_store: SqlStore) -> SqlStore:
+        return sqlite_store
 
     @pytest.fixture
     def recorded(self, store: SqlStore) -> SqlRecordedChanges:
@@ -38,10 +34,8 @@ class TestSqliteRecordedChanges(RecordedContract):
 @pytest.mark.real
 class TestPostgresRecordedChanges(RecordedContract):
     @pytest.fixture
-    def store(self, postgres_tables: str) -> Iterator[SqlStore]:
-        opened = open_store(postgres_tables, embedded=False)
-        yield opened
-        opened.close()
+    def store(self, postgres_store: SqlStore) -> SqlStore:
+        return postgres_store
 
     @pytest.fixture
     def recorded(self, store: SqlStore) -> SqlRecordedChanges:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contracts.store import OutboxContract
-from turnout.adapters.store.sql_store import SqlStore, open_store
+from turnout.adapters.store.sql_store import SqlStore
 
 
 class TestPostgresStore(OutboxContract):
     @pytest.fixture
-    def store(self, postgres_tables: str) -> Iterator[SqlStore]:
-        opened = open_store(postgres_tables, embedded=False)
-        yield opened
-        opened.close()
+    def store(self, postgres_store: SqlStore) -> SqlStore:
+        return postgres_store
