@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
 
@@ -189,6 +190,20 @@ def test_an_approval_carries_the_teams_that_the_person_is_in(door: Door) -> None
     (sent,) = door.sent
     assert isinstance(sent, m.Approve)
     assert sent.teams == ("@acme/release",)
+
+
+def test_a_comment_approves_no_run_that_is_newer_than_it(door: Door) -> None:
+    run = door.put(waiting())
+    said = {"body": "/turnout approve", "created_at": (START - timedelta(seconds=1)).isoformat()}
+    payload = {"action": "created", "issue": {"number": 7, "pull_request": {}}, "comment": said}
+    answer = door.post("issue_comment", payload)
+    assert not door.sent
+    assert "is newer; look at it" in answer.body["reason"]
+    said["created_at"] = (START + timedelta(seconds=1)).isoformat()
+    door.post("issue_comment", payload)
+    (sent,) = door.sent
+    assert isinstance(sent, m.Approve)
+    assert sent.run == run
 
 
 def test_a_label_approves_the_run_of_the_commit_that_it_was_put_on(door: Door) -> None:

@@ -73,6 +73,11 @@ class Asking:
                 return Wanted(run_id(cause), ((cause, asked),), said)
             case "cancel":
                 return Wanted(run.id, ((cause, m.CancelRun(run=run.id, by=ask.by)),), said)
+            case "approve" if ask.at is not None and run.created_at > ask.at:
+                # who spoke can't have seen it: its commit was pushed between their look and their word
+                return (
+                    f"{said}: run {run.id[:8]} of {run.change.sha[:12]} is newer; look at it, and ask again"
+                )
             case "approve" | "reject":
                 found = tuple(self._decisions(ask, run, cause))
                 return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from turnout.adapters.github_parts import MAX_NAME, Part, Person, Prose, Repository, Sha, read
 from turnout.core.change import Ask, NoChange
@@ -59,6 +59,7 @@ class _Issue(Part):
 
 class _Comment(Part):
     body: Prose | None = ""
+    created_at: AwareDatetime | None = None
 
 
 class _CommentEvent(Part):
@@ -135,5 +136,6 @@ def read_comment(payload: dict[str, Any]) -> NoChange | Ask:
             "by": event.sender.login[:MAX_NAME],
             "number": event.issue.number,
             "stage": stage[:MAX_NAME],
+            "at": event.comment.created_at,
         }
     )

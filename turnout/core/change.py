@@ -62,6 +62,7 @@ class Ask(Value):
     ``run``: its id; empty: the newest of pull request ``number``, or of commit ``sha``. ``stage``: empty: the whole, or
     for an approval the stages that wait. ``permitted``: whoever hosts the repository has seen to it that ``by`` may
     write to it; otherwise it has to be asked. ``close``: the pull request is over, so nobody waits for its runs.
+    ``at``: when it was said, None: not known.
     """
 
     repository: str
@@ -73,3 +74,4 @@ class Ask(Value):
     stage: str = ""
     comment: str = ""
     permitted: bool = False
+    at: datetime | None = None
