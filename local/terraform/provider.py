@@ -19,13 +19,16 @@ import tf.runner  # type: ignore[import-not-found,unused-ignore]
 from tf.gen import tfplugin_pb2 as pb  # type: ignore[import-not-found,unused-ignore]
 from tf.gen import tfplugin_pb2_grpc as rpc  # type: ignore[import-not-found,unused-ignore]
 
-ALL: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("schema.json").read_text())
 ONLY = frozenset(filter(None, os.environ.get("TURNOUT_GOOGLE_TYPES", "").split(",")))
 """The types to serve; none: all 1,800, which Terraform takes two seconds to read, each time that it asks."""
-SCHEMA = {
-    kind: {name: each for name, each in types.items() if not ONLY or name in ONLY}
-    for kind, types in ALL.items()
-}
+
+
+def served(kind: str) -> dict[str, Any]:
+    files = (Path(__file__).parent / "schema" / kind).glob("*.json")
+    return {each.stem: json.loads(each.read_text()) for each in files if not ONLY or each.stem in ONLY}
+
+
+SCHEMA = {kind: served(kind) for kind in ("resource", "data")}
 OPTIONAL = {"type": "string", "required": False, "optional": True, "computed": False}
 CONFIGURATION = {
     "attributes": dict.fromkeys(("project", "region", "zone", "billing_project"), OPTIONAL)

@@ -4,7 +4,7 @@ The bindings (PyPI's cdktn-provider-google) are generated from the provider's ow
 each nested block. A comment over every property says whether it is computed, optional or required, its getter says the
 type, and the writer of HCL whether it is a block.
 
-    python schema.py BINDINGS.tgz SCHEMA.json
+    python schema.py BINDINGS.tgz FOLDER     a file for each type: FOLDER/resource/google_storage_bucket.json
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Block = dict[str, Any]
@@ -136,6 +137,8 @@ def extract(bindings: str) -> dict[str, dict[str, Block]]:
 
 
 if __name__ == "__main__":
-    schema = extract(sys.argv[1])
-    with open(sys.argv[2], "w") as out:
-        json.dump(schema, out, separators=(",", ":"))
+    for kind, types in extract(sys.argv[1]).items():
+        folder = Path(sys.argv[2]) / kind
+        folder.mkdir(parents=True)
+        for name, block in types.items():
+            (folder / f"{name}.json").write_text(json.dumps(block, separators=(",", ":")))

@@ -84,7 +84,6 @@ def test_a_planted_mistake_fails_the_check_and_is_named_with_its_line(
 ) -> None:
     file = scratch.files / "modules/kafka/main.tf"
     assert right in file.read_text()
-    scratch.done("modules/kafka", "init", "-no-color")
     file.write_text(file.read_text().replace(right, wrong))
     checked = scratch.run("modules/kafka", "validate", "-json")
     assert checked.returncode == 1
@@ -99,7 +98,6 @@ def test_a_planted_mistake_fails_the_check_and_is_named_with_its_line(
 def test_a_planted_assertion_fails_the_tests(scratch: Place) -> None:
     file = scratch.files / "modules/agent_jobs/main.tf"
     file.write_text(re.sub(r"max_retries( +)= 0", r"max_retries\1= 3", file.read_text()))
-    scratch.done("modules/agent_jobs", "init", "-no-color")
     tested = scratch.run("modules/agent_jobs", "test", "-no-color", "-var-file=tests/example.tfvars")
     assert tested.returncode == 1
     assert "Turnout counts the tries." in tested.stdout + tested.stderr
