@@ -32,6 +32,7 @@ def places(store: Store) -> dict[str, str]:
         "deliveries": "/deliveries",
         "ledger": "/ledger",
         "tokens": "/settings/tokens",
+        "audit-log": "/settings/audit-log",
         "sign-in": "/sign-in",
         "nothing-there": "/runs/there-is-none",
     }

@@ -401,3 +401,16 @@ def test_the_audit_log_is_read_page_by_page_by_admins(console: Wiring) -> None:
     asked_by_eve = {"Authorization": f"Bearer {token}"}
     assert browser.get("/api/v1/audit-log", headers=asked_by_eve).status_code == 403
     assert browser.get("/api/v1/tokens?all=true", headers=asked_by_eve).status_code == 403
+
+
+def test_the_page_of_the_audit_log_is_for_those_whom_the_api_tells_it(console: Wiring) -> None:
+    browser = visit(console)
+    enter(browser, console)
+    shown = browser.get("/settings/audit-log")
+    assert (shown.status_code, '<code>sign in</code>' in shown.text) == (200, True)
+    assert 'href="/settings/audit-log"' in browser.get("/settings/tokens").text
+    nobody = browser.get("/settings/audit-log", params={"person": "nobody"})
+    assert "Nothing is written down here yet" in nobody.text
+    eve, _ = console.identity.make_token("eve", "hers", frozenset({Scope.READ}))
+    refused = visit(console).get("/settings/audit-log", headers={"authorization": f"Bearer {eve}"})
+    assert refused.status_code == 403

@@ -145,13 +145,18 @@ def close_session(request: Request, who: Who, id: Id) -> None:
     _acting(request).close_session(actor(request, who), id)
 
 
+OfPerson = Annotated[str, Query(pattern=r"^[A-Za-z0-9:._\[\]-]{0,200}$", description="Only theirs.")]
+OfProject = Annotated[str, Query(pattern=f"{PROJECT}|^$", description="Only of this project.")]
+Cursor = Annotated[str, Query(description="`next` of the page before.")]
+
+
 @router.get("/audit-log")
 def audit_log(
     request: Request,
     who: Who,
-    person: Annotated[str, Query(pattern=r"^[A-Za-z0-9:._\[\]-]{0,200}$", description="Only theirs.")] = "",
-    project: Annotated[str, Query(pattern=f"{PROJECT}|^$", description="Only of this project.")] = "",
-    cursor: Annotated[str, Query(description="`next` of the page before.")] = "",
+    person: OfPerson = "",
+    project: OfProject = "",
+    cursor: Cursor = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Entries:
     """Who did what, newest first: of a project, for its admins; of everything, for those of the server."""

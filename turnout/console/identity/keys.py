@@ -1,4 +1,4 @@
-"""The page of one's own tokens and sessions."""
+"""The pages of one's own tokens and sessions, and of who did what."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from turnout.acting import Acting
 from turnout.console.identity import viewer
-from turnout.console.identity.api import Id
+from turnout.console.identity.api import Cursor, Id, OfPerson, OfProject, audit_log
 from turnout.console.identity.telling import actor, identity, session_of
 from turnout.console.pages.rendering import page
 from turnout.core.access import Scope, Viewer
@@ -62,6 +62,17 @@ def remove_token(request: Request, who: Who, id: Id) -> Response:
 def close_session(request: Request, who: Who, id: Id) -> Response:
     _acting(request).close_session(actor(request, who), id)
     return RedirectResponse("/settings/tokens", 303)
+
+
+@router.get("/audit-log")
+def log(
+    request: Request, who: Who, person: OfPerson = "", project: OfProject = "", cursor: Cursor = ""
+) -> HTMLResponse:
+    """Who did what; for those whom the REST API tells it."""
+    entries = audit_log(request, who, person, project, cursor)
+    return page(
+        request, "audit_log.html", who, rows=entries.items, next=entries.next, person=person, project=project
+    )
 
 
 def _page(
