@@ -44,7 +44,7 @@ trap 'rm -rf "$half"' EXIT
 }
 bindings=("$half"/python/cdktn_provider_google/_jsii/provider-google@*.jsii.tgz)
 cp "$parts"/{schema,provider,command}.py "$half/"
-python=$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')/bin/python3
+python=$(.venv/bin/python -c 'import sys; print(sys._base_executable)')
 "$python" "$half/schema.py" "${bindings[0]}" "$half/schema" || fail 'the schema could not be read (above: why)'
 rm -rf "$half"/python/cdktn_provider_google* # half a gigabyte, of which nothing is imported
 "$python" -m compileall -q "$half/python" # Terraform starts the stand-in several times for each command
