@@ -124,13 +124,17 @@ def _certificates(content: bytes) -> list[bytes]:
 def _bytecode(path: Path, known: set[Path], root: Path) -> list[str]:
     """Compiled code is run in place of its source, so it has to be what compiling that makes."""
     name = str(path.relative_to(root))
-    try:
-        source = Path(importlib.util.source_from_cache(str(path)))
-    except ValueError:
-        return [f"{name} is no compiled module"]
+    ours = f".{importlib.util.cache_from_source('x.py').rpartition('x.')[2]}"
+    if path.name.endswith(ours):  # the standard library takes a dot in a file's name for a level of optimisation
+        source = path.parent.parent / f"{path.name.removesuffix(ours)}.py"
+    else:
+        try:
+            source = Path(importlib.util.source_from_cache(str(path)))
+        except ValueError:
+            return [f"{name} is no compiled module"]
     if source not in known:
         return [f"{name} has no source that was installed"]
-    if not path.name.endswith(f".{importlib.util.cache_from_source('x.py').rpartition('x.')[2]}"):
+    if not path.name.endswith(ours):
         return []  # another Python's, or another level of optimisation: not read by this one
     content = path.read_bytes()
     if content[:4] != importlib.util.MAGIC_NUMBER or source.stat().st_size > LARGEST_SOURCE:

@@ -101,6 +101,7 @@ def site(tmp_path: Path) -> Path:
     files = {
         "shop/__init__.py": "TEA = 1\n",
         "shop/cart.py": "def total():\n    return 3\n",
+        "shop/hook-cart.tea.py": "TEA = 2\n",
         "../bin/shop": "#!/usr/bin/env python3\n",
         "shop-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Shop\nVersion: 1.0\n\nVersion: 9.9\n",
     }
@@ -114,7 +115,8 @@ def site(tmp_path: Path) -> Path:
     rows.append("shop-1.0.dist-info/RECORD,,")
     (root / "shop-1.0.dist-info/RECORD").write_text("\n".join(rows) + "\n")
     (root / "shop-1.0.dist-info/INSTALLER").write_text("uv")
-    py_compile.compile(str(root / "shop/cart.py"))
+    for name in ("cart.py", "hook-cart.tea.py"):
+        py_compile.compile(str(root / "shop" / name))
     return root
 
 
