@@ -21,6 +21,7 @@ from local.setup.locks import Pin
 
 LARGEST_SOURCE = 4 << 20  # bytes; a module that is larger is data
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+_PYTEST = re.compile(r"-pytest-[\d.]+\.pyc$")
 _MARKED = 16  # bytes before a .pyc's code
 
 
@@ -122,8 +123,14 @@ def _certificates(content: bytes) -> list[bytes]:
 
 
 def _bytecode(path: Path, known: set[Path], root: Path) -> list[str]:
-    """Compiled code is run in place of its source, so it has to be what compiling that makes."""
+    """Compiled code is run in place of its source, so it has to be what compiling that makes.
+
+    What pytest has made of a plugin is removed: nobody else can make it, and pytest makes it anew.
+    """
     name = str(path.relative_to(root))
+    if _PYTEST.search(path.name):
+        path.unlink()
+        return []
     ours = f".{importlib.util.cache_from_source('x.py').rpartition('x.')[2]}"
     if path.name.endswith(ours):  # the standard library takes a dot in a file's name for a level of optimisation
         source = path.parent.parent / f"{path.name.removesuffix(ours)}.py"

@@ -128,6 +128,13 @@ def test_what_was_installed_and_not_touched_is_clean(site: Path) -> None:
     assert version_problems(site, PINS, frozenset()) == []
 
 
+def test_what_pytest_has_made_of_a_plugin_is_not_believed_but_made_anew(site: Path) -> None:
+    made = site / f"shop/__pycache__/cart.{sys.implementation.cache_tag}-pytest-9.2.0.pyc"
+    made.write_bytes(b"whatever")
+    assert file_problems(site) == []
+    assert not made.exists()
+
+
 def append(path: str, text: str = "import os\n") -> Callable[[Path], object]:
     def change(site: Path) -> None:
         with (site / path).open("a") as file:
