@@ -108,6 +108,7 @@ class Dispatcher:
         self._producer: Producer | None = None
         self._dirty = False
         self._committed_at = 0.0
+        self._asked_at = 0.0
         self._broken: PermanentError | None = None
 
     def run(self) -> None:
@@ -149,6 +150,11 @@ class Dispatcher:
                 self._inflight.unfinished,
             )
 
+    def silent(self) -> float | None:
+        """Seconds since the bus was last asked for records; None while we are no member of the group: the bus is away,
+        or we have stopped."""
+        return None if self._consumer is None else self._monotonic() - self._asked_at
+
     # --- the polling thread ---------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -166,6 +172,7 @@ class Dispatcher:
                 self._stopping.wait(wait)
 
     def _consume(self, consumer: Consumer) -> None:
+        self._asked_at = self._monotonic()
         self._consumer = consumer
         try:
             while not self._stopping.is_set():
@@ -178,6 +185,7 @@ class Dispatcher:
             consumer.close()
 
     def _turn(self, consumer: Consumer) -> None:
+        self._asked_at = self._monotonic()
         batch = consumer.poll(
             self._settings.commit_every if self._dirty else self._settings.idle, self._settings.buffer
         )

@@ -65,6 +65,14 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("TURNOUT_LEASE", "inf", "TURNOUT_LEASE: Input should be a finite number"),
         ("TURNOUT_SANDBOX", "maybe", "TURNOUT_SANDBOX: Input should be 'auto', 'require' or 'none'"),
         ("TURNOUT_SLOTS", "-1", "TURNOUT_SLOTS: Input should be greater than or equal to 0"),
+        ("TURNOUT_FUNCTION_URLS", "https://f", "TURNOUT_FUNCTION_URLS: Value error, no JSON"),
+        ("TURNOUT_FUNCTION_URLS", "[]", "expected an object of functions and their addresses"),
+        (
+            "TURNOUT_FUNCTION_URLS",
+            '{"reporter": "f:1", "cook": "http://c"}',
+            "'f:1' is no http:// or https://",
+        ),
+        ("TURNOUT_FUNCTION_URLS", '{"reporter": "f:1", "cook": "http://c"}', "'cook' is no function that is"),
         ("TURNOUT_LAUNCHER_RUNTIMES", "process,moon", "'moon' is no runtime; known are process, docker,"),
     ],
 )

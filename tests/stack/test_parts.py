@@ -102,7 +102,7 @@ def test_the_sweeper_is_called_now_and_then_also_after_it_did_not_answer(
     stopped, answers = threading.Event(), iter([503, 200])
     with Function(lambda _: Say(next(answers, 200))) as sweeper:
         shown = {"authorization": "Bearer t"}
-        calling = threading.Thread(target=parts._sweep, args=(sweeper.url, stopped, shown))
+        calling = threading.Thread(target=parts._sweep, args=(sweeper.url, stopped, lambda _: shown))
         calling.start()
         wait_until(lambda: len(sweeper.requests) >= 3, 10, "three calls")
         stopped.set()

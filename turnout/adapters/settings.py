@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
 import secrets
@@ -26,6 +27,9 @@ from turnout.core.model import Runtime, Value
 from turnout.core.topics import AGENT_KINDS, TAKEN, Topic, topics_with
 
 PREFIX = "TURNOUT_"
+POSTED = ("orchestrator", "launcher", "reporter", "sweeper")
+"""The functions that the dispatcher calls."""
+_URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 _AGENT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
 
@@ -76,6 +80,19 @@ class Settings(Value):
         SecretStr(""),
         description="bearer token that functions ask the dispatcher and the scheduler for; empty: `turnout up` derives "
         "one, functions served otherwise ask for none (in the cloud the platform does)",
+    )
+    function_urls: str = Field(
+        "",
+        description='where `turnout dispatcher` finds the functions, in JSON: {"orchestrator": "https://…", …}; '
+        "tasks go to the launcher where it is among them",
+    )
+    function_identity: Literal["", "google"] = Field(
+        "",
+        description="google: show the functions an identity token of this machine's Google account, as Cloud Run asks "
+        "for; empty: none",
+    )
+    dispatcher_sweeps: bool = Field(
+        True, description="the dispatcher calls the sweeper; false where a scheduler does"
     )
     projects: str = Field("", description="folder of project files; empty: `projects` under the home")
     console_url: str = Field("", description="base URL for links in reports")
@@ -280,11 +297,22 @@ class Settings(Value):
                 )
         return given
 
+    @field_validator("function_urls", mode="after")
+    @classmethod
+    def _known_urls(cls, given: str) -> str:
+        _read_urls(given)
+        return given
+
     @field_validator("agent_images", mode="after")
     @classmethod
     def _known_images(cls, given: str) -> str:
         read_images(given)
         return given
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Function to address."""
+        return _read_urls(self.function_urls)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -371,6 +399,25 @@ class Settings(Value):
 
 def _each(given: str) -> list[str]:
     return [each.strip() for each in given.split(",") if each.strip()]
+
+
+def _read_urls(given: str) -> dict[str, str]:
+    """Raises: ValueError naming all that is wrong."""
+    try:
+        found = json.loads(given or "{}")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError("expected an object of functions and their addresses")
+    wrong = [
+        f"{name}: {url!r} is no http:// or https:// URL"
+        for name, url in found.items()
+        if not isinstance(url, str) or not _URL.fullmatch(url)
+    ]
+    wrong += [f"{name!r} is no function that is posted to" for name in sorted({*found} - {*POSTED})]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return found
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

@@ -130,6 +130,18 @@ def console_link(json: Json = False) -> None:
     raise typer.Exit(work(as_json=json))
 
 
+@app.command()
+def dispatcher(
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=0, max=65535, help="Tell its health at /healthz; 0: nowhere.")
+    ] = 0,
+) -> None:
+    """Post what happens to the functions at TURNOUT_FUNCTION_URLS until told to stop."""
+    from turnout.cli.stack import serve_dispatcher as work
+
+    work(port)
+
+
 @agent.command("serve")
 def agent_serve(
     kinds: Annotated[list[str], typer.Argument(help="Agent kinds, such as lint test script.")],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from turnout.cli.shown import console, print_json
 from turnout.core.errors import PermanentError
-from turnout.stack.layout import Running, read_running
+from turnout.stack.layout import Running, read_running, subscriptions
 
 
 def up(*, host: str, port: int, separate: bool, kafka: str, quiet: bool) -> None:
@@ -59,6 +59,29 @@ def console_link(*, as_json: bool) -> int:
     else:
         console.print(link, soft_wrap=True)
     return 0
+
+
+def serve_dispatcher(port: int) -> None:
+    """Raises: InvalidSettings naming all that is wrong."""
+    from turnout.adapters.settings import InvalidSettings
+    from turnout.stack.parts import run_dispatcher
+    from turnout.stack.supervisor import ready_from_environment
+    from turnout.wiring import wiring
+
+    settings = wiring().settings
+    needed = {"orchestrator", "reporter"}
+    needed |= {"sweeper"} if settings.dispatcher_sweeps else set()
+    needed |= {"launcher"} if settings.runtimes else set()
+    if missing := sorted(needed - {*settings.urls}):
+        raise InvalidSettings(
+            f"TURNOUT_FUNCTION_URLS: no address of {', '.join(missing)}",
+            'set it to {"orchestrator": "https://…", …}; who lets a scheduler call the sweeper says so with '
+            "TURNOUT_DISPATCHER_SWEEPS=false",
+        )
+    topics = subscriptions("launcher" in settings.urls, settings.kinds)
+    # several may be one service's instances, told the same: without a name each is a member of its own
+    member = settings.member("dispatcher") if settings.node else ""
+    run_dispatcher(settings.urls, topics, ready_from_environment(), member=member, port=port)
 
 
 def serve_agents(kinds: Sequence[str], member: str) -> None:

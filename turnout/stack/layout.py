@@ -30,10 +30,11 @@ def source_of(function: str) -> Path:
 
 
 def subscriptions(
-    launcher_runtimes: Sequence[str], kinds: Sequence[str] = RESIDENT
+    launched: bool | Sequence[str], kinds: Sequence[str] = RESIDENT
 ) -> dict[str, tuple[str, ...]]:
+    """``launched``: whether the launcher launches, or on what; otherwise resident agents take the tasks."""
     found = dict(SUBSCRIPTIONS)
-    if launcher_runtimes:
+    if launched:
         found["launcher"] = tuple(agent_topic(kind) for kind in kinds)
     return found
 

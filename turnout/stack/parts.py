@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from turnout.logging import get_logger
 from turnout.stack.layout import FUNCTIONS, source_of
@@ -16,6 +16,7 @@ from turnout.stack.supervisor import Ready
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from turnout.adapters.settings import Settings
 
 log = get_logger()
 
@@ -127,37 +128,68 @@ def run_console(descriptor: int, ready: Ready) -> None:
 # --- dispatcher ---------------------------------------------------------------------------------
 
 
-def run_dispatcher(urls: Mapping[str, str], subscriptions: Mapping[str, Sequence[str]], ready: Ready) -> None:
-    """Topics to functions until SIGTERM, and the sweeper called now and then."""
+def run_dispatcher(
+    urls: Mapping[str, str],
+    subscriptions: Mapping[str, Sequence[str]],
+    ready: Ready,
+    *,
+    member: str,
+    port: int = 0,
+) -> None:
+    """Topics to functions until SIGTERM, and the sweeper called now and then, where the settings have it so.
+
+    ``member``: its name in the group, the same after a restart; empty where several of one name would run.
+    ``port``: where its health is told (`turnout.stack.health`); 0: nowhere.
+    """
     from turnout.adapters.http_poster import HttpPoster
     from turnout.dispatcher import Dispatcher, Route
+    from turnout.stack.health import told_at
     from turnout.wiring import wiring
 
-    token = wiring().settings.function_token.get_secret_value()
-    shown = {"authorization": f"Bearer {token}"} if token else {}
+    settings = wiring().settings
+    shown = _shown(settings)
     routes = [Route(topic, urls[name]) for name, topics in subscriptions.items() for topic in topics]
-    poster = HttpPoster(wiring().clock, lambda _: shown)
-    dispatcher = Dispatcher(
-        wiring().bus, "functions", routes, member=wiring().settings.member("dispatcher"), poster=poster
-    )
+    poster = HttpPoster(wiring().clock, lambda route: shown(route.url))
+    dispatcher = Dispatcher(wiring().bus, "functions", routes, member=member, poster=poster)
     stopped = _on_stop(dispatcher.stop)
-    swept = (urls["sweeper"], stopped, shown)
-    timer = threading.Thread(target=_sweep, args=swept, name="sweep", daemon=True)
-    timer.start()
-    ready()
-    _until_broker(wiring().bus.ensure_topics, stopped)
-    _until_broker(dispatcher.run, stopped)
-    timer.join(timeout=5)
+    with told_at(port, dispatcher.silent):
+        timer = threading.Thread(
+            target=_sweep, args=(urls.get("sweeper", ""), stopped, shown), name="sweep", daemon=True
+        )
+        if settings.dispatcher_sweeps:
+            timer.start()
+        ready()
+        _until_broker(wiring().bus.ensure_topics, stopped)
+        _until_broker(dispatcher.run, stopped)
+        if settings.dispatcher_sweeps:
+            timer.join(timeout=5)
 
 
-def _sweep(url: str, stopped: threading.Event, shown: Mapping[str, str]) -> None:
+def _shown(settings: Settings) -> Callable[[str], Mapping[str, str]]:
+    """What the function at an address is shown, so that it lets us in."""
+    from turnout.adapters.identity_token import identified
+
+    token = settings.function_token.get_secret_value()
+    always = {"authorization": f"Bearer {token}"} if token else {}
+    match settings.function_identity:
+        case "":
+            return lambda _: always
+        case "google":
+            return lambda url: {**always, **identified(url)}
+        case _:
+            assert_never(settings.function_identity)
+
+
+def _sweep(url: str, stopped: threading.Event, shown: Callable[[str], Mapping[str, str]]) -> None:
     import httpx
 
-    with httpx.Client(timeout=60, headers=shown) as client:
+    from turnout.core.errors import TransientError
+
+    with httpx.Client(timeout=60) as client:
         while not stopped.wait(SWEEP_EVERY):
             try:
-                client.post(url).raise_for_status()
-            except httpx.HTTPError as error:
+                client.post(url, headers=shown(url)).raise_for_status()
+            except (httpx.HTTPError, TransientError) as error:
                 log.warning("sweeper did not answer", reason=str(error))
 
 

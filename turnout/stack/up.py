@@ -146,10 +146,9 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     looking = _listen(options.host, options.port + CONSOLE_ABOVE if options.port else 0)
     urls[CONSOLE] = _base_url(*looking.getsockname()[:2])
     looked_at = looking.detach()
-    topics = subscriptions(settings.runtimes, settings.kinds)
     return [
         Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
-        Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20),
+        _dispatcher(settings, urls),
         Part(CONSOLE, lambda ready: parts.run_console(looked_at, ready), order=0, grace=10),
         *(
             [Part("agents", _resident(options.agents, settings.member("agents")), order=0, grace=30)]
@@ -157,6 +156,16 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
             else []
         ),
     ], urls
+
+
+def _dispatcher(settings: Settings, urls: Mapping[str, str]) -> Part:
+    topics, member = subscriptions(settings.runtimes, settings.kinds), settings.member("dispatcher")
+    return Part(
+        "dispatcher",
+        lambda ready: parts.run_dispatcher(urls, topics, ready, member=member),
+        order=1,
+        grace=20,
+    )
 
 
 def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[str, str]]:
@@ -174,10 +183,7 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         argv = [framework, "--target", name, "--source", str(source_of(name))]
         argv += ["--host", host, "--port", str(port)]  # never another one, should the socket not be taken
         made.append(Part(name, _served_alone(argv, listening.detach(), urls[name]), order=2, grace=20))
-    topics = subscriptions(settings.runtimes, settings.kinds)
-    made.append(
-        Part("dispatcher", lambda ready: parts.run_dispatcher(urls, topics, ready), order=1, grace=20)
-    )
+    made.append(_dispatcher(settings, urls))
     for kind in options.agents:
         made.append(
             Part(f"agent-{kind}", _resident([kind], settings.member(f"agent-{kind}")), order=0, grace=30)
