@@ -23,6 +23,7 @@ from turnout.core.errors import (
     Duplicate,
     InvalidConfig,
     InvalidEnvelope,
+    Newer,
     NotFound,
     PermanentError,
     Problem,
@@ -147,15 +148,16 @@ class Orchestrator:
 
         ``heard`` as in `tick`.
 
-        Raises: TransientError; PermanentError when a run can't be decided on, after everything else has been done.
+        Raises: TransientError; PermanentError or Newer when a run can't be decided on, after everything else has been
+        done.
         """
         now = self.clock.now()
         done = 0
-        broken: list[PermanentError] = []
+        broken: list[PermanentError | Newer] = []
         for run in self.store.due(now):
             try:
                 done += bool(self.tick(run, heard=heard).events)
-            except PermanentError as error:
+            except (PermanentError, Newer) as error:
                 broken.append(error)
         if self.producer is not None:
             done += self._publish(self.store.unpublished(older_than=now - UNPUBLISHED_AFTER))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from turnout.core.artifact_keys import attempt_key
-from turnout.core.errors import PermanentError, TransientError
+from turnout.core.errors import Newer, PermanentError, TransientError
 from turnout.core.model import Runtime
 from turnout.core.ports import Artifacts, AttemptRow, Clock, JobRuntime, JobState, Store
 from turnout.core.run import Run
@@ -66,7 +66,7 @@ class Reconciler:
             if now - self._looked_at.get(row.id, datetime.min.replace(tzinfo=now.tzinfo)) < LOOK_EVERY:
                 continue
             if row.run not in runs:
-                runs[row.run] = self.store.load(row.run)
+                runs[row.run] = self._load(row.run)
             try:
                 found += self._look_at(row, runs[row.run], now)
             except PermanentError as error:
@@ -74,6 +74,13 @@ class Reconciler:
         if broken is not None:
             raise broken
         return found
+
+    def _load(self, run: str) -> Run | None:
+        """None also for one that only a newer version can decide on."""
+        try:
+            return self.store.load(run)
+        except Newer:
+            return None
 
     def _look_at(self, row: AttemptRow, run: Run | None, now: datetime) -> bool:
         known = run.attempt(row.id) if run is not None else None

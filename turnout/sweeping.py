@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from turnout.auditing import Auditing
-from turnout.core.errors import PermanentError, TransientError
+from turnout.core.errors import Newer, PermanentError, TransientError
 from turnout.core.outgoing import FINISHED
 from turnout.core.ports import Clock, RunFilter, Store
 from turnout.figuring import Figuring
@@ -62,17 +62,17 @@ class Sweeper:
         removed; ``redelivered``: deliveries that GitHub was asked for again; ``scheduled``: runs that time asked for;
         ``counted``: runs that have ended since.
 
-        Raises: TransientError (the store or the broker is away; call again); PermanentError when a run can't be
-        decided on, after everything else has been done.
+        Raises: TransientError (the store or the broker is away; call again); PermanentError, or Newer, when a run can't
+        be decided on, after everything else has been done.
         """
         now = self.clock.now()
         counts = {"done": 0, "resent": 0, "pruned": 0, "redelivered": 0, "scheduled": 0, "counted": 0}
-        broken: PermanentError | None = None
+        broken: PermanentError | Newer | None = None
         try:
             heard = self.hearing is None or self.hearing.good()
             try:
                 counts["done"] = self.orchestrator.sweep(heard=heard)
-            except PermanentError as error:
+            except (PermanentError, Newer) as error:
                 broken = error
             if heard and self.reconciler is not None:
                 counts["done"] += self.reconciler.look()

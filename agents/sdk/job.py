@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> int:
         return health()
     path, place, sandbox = Path(arguments[0]), arguments[1], arguments[2]
     try:
-        task = TaskRequested.model_validate_json(path.read_bytes())
+        task = TaskRequested.model_validate_json(path.read_bytes(), extra="ignore")
     except FileNotFoundError:
         return 0  # another job of this attempt is through with it
     module, _, name = place.partition(":")

@@ -52,7 +52,7 @@ def speak_for_orphans(
         if attempt in answered:
             continue
         try:
-            note = Note.model_validate_json((folder_of(home, attempt) / _NOTE).read_bytes())
+            note = Note.model_validate_json((folder_of(home, attempt) / _NOTE).read_bytes(), extra="ignore")
         except (OSError, ValueError) as error:
             _log.error(
                 "nothing is known of a lost attempt; its lease will end", attempt=attempt, reason=str(error)

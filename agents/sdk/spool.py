@@ -52,7 +52,7 @@ class Spool:
         found = []
         for path in sorted(self._folder.glob("*.json"), key=lambda each: each.stat().st_mtime):
             try:
-                spooled = Spooled.model_validate_json(path.read_bytes())
+                spooled = Spooled.model_validate_json(path.read_bytes(), extra="ignore")
             except (OSError, ValueError) as error:
                 _log.error("a result that was left behind can't be read", file=str(path), reason=str(error))
                 continue

@@ -113,7 +113,7 @@ def _bearer(request: Request) -> str:
 def _body(request: Request, model: type[_Body], most: int) -> _Body:
     """Raises: TooLarge, PermanentError naming the field that is wrong."""
     try:
-        return model.model_validate(read_json(read_body(request, most)))
+        return model.model_validate(read_json(read_body(request, most)), extra="ignore")
     except RequestEntityTooLarge as error:
         raise g.TooLarge(f"the body is too large, at most {most} bytes are taken") from error
     except ValidationError as error:

@@ -148,7 +148,11 @@ def request(**changes: Any) -> Envelope:
     ("envelope", "reason"),
     [
         (request(trigger=7), "data.trigger: Input should be a valid string, got '7'"),
-        (request(suprise=1), "data.suprise: Extra inputs are not permitted, got '1'"),
+        (request(change={"kind": "push", "suprise": 1}), "data.change.repository: Field required\n"),
+        (
+            Envelope("x", "turnout.run.mend", "/test", {"run": "a"}),
+            "type: got 'turnout.run.mend', expected one of ",
+        ),
         (Envelope("x", "nope", "/test", {}), "type: got 'nope', expected one of "),
         (
             Envelope("x", m.CancelTask.type, "/test", dict.fromkeys(m.CancelTask.model_fields, "x")),

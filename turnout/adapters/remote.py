@@ -19,7 +19,7 @@ from turnout.core.causes import Cause
 from turnout.core.dead_letters import DeadLetter
 from turnout.core.dsse import Signed
 from turnout.core.envelope import Record
-from turnout.core.errors import NotFound, PermanentError
+from turnout.core.errors import Newer, NotFound, PermanentError
 from turnout.core.figures import ProjectFigures
 from turnout.core.ports import Delivery, RunFilter, RunRow, StoredEvent
 from turnout.core.ports.store import ANY_RUN
@@ -176,7 +176,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def read(kind: type[T], found: Any) -> T:
     """Raises: PermanentError: it answers in another version's words."""
     try:
-        made: T = _adapter(cast(Hashable, kind)).validate_python(found)
+        made: T = _adapter(cast(Hashable, kind)).validate_python(found, extra="ignore")
     except ValidationError as error:
         raise _unread("the console") from error
     return made
@@ -191,7 +191,7 @@ def _unread(who: str) -> PermanentError:
 def _stored(given: Any) -> StoredEvent:
     try:
         event = e.load(given["event"])
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ValidationError, Newer, KeyError, TypeError) as error:
         raise _unread("the console") from error
     return StoredEvent(given["run"], given["version"], datetime.fromisoformat(given["at"]), event)
 

@@ -49,6 +49,10 @@ class Conflict(TransientError):
     """Another process appended to the run first; reload and decide again."""
 
 
+class Newer(TransientError):
+    """A newer Turnout has recorded what this one does not know: it must decide nothing on it, and a newer one will."""
+
+
 class Duplicate(TurnoutError):
     """The inbox holds this message already: it has been handled."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from turnout.core.change import Change
+from turnout.core.errors import Newer
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan
 from turnout.core.proposal import Proposal
@@ -285,7 +286,19 @@ def dump(event: Event) -> str:
 
 
 def load(text: str | bytes | dict[str, Any]) -> Event:
-    """The inverse of `dump`. Raises: pydantic.ValidationError for anything else."""
-    if isinstance(text, dict):
-        return _ADAPTER.validate_python(text)
-    return _ADAPTER.validate_json(text)
+    """The inverse of `dump`. Fields that this version does not know are dropped; the stored text keeps them.
+
+    Raises: Newer for a kind that it does not know; pydantic.ValidationError for anything else.
+    """
+    try:
+        if isinstance(text, dict):
+            return _ADAPTER.validate_python(text, extra="ignore")
+        return _ADAPTER.validate_json(text, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] != "union_tag_invalid":
+            raise
+        raise Newer(
+            f"this version knows no event {str(first['ctx']['tag'])[:80]!r}",
+            "a newer Turnout has recorded it, and one has to take what follows: finish the update",
+        ) from error

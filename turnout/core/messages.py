@@ -276,7 +276,9 @@ _BY_TYPE = {each.type: each for each in ALL}
 
 
 def parse(envelope: Envelope) -> Message:
-    """The message in an envelope.
+    """The message in an envelope. Fields that this version does not know are dropped: a newer one may have sent it.
+
+    An unknown type is refused for good all the same: whoever could write to a topic would hold it up for ever.
 
     Raises: InvalidEnvelope naming the field, what it got and what was expected.
     """
@@ -286,7 +288,7 @@ def parse(envelope: Envelope) -> Message:
             f"type: got {envelope.type[:80]!r}, expected one of {', '.join(sorted(_BY_TYPE))}"
         )
     try:
-        return model.model_validate(envelope.data)
+        return model.model_validate(envelope.data, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(_step(part) for part in ("data", *first["loc"]))

@@ -10,7 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 class Value(BaseModel):
     """A frozen value with no room for unknown keys. Its numbers are finite: JSON has no others. What is wrong with one
-    is said without what was given: it may hold a token, and a traceback goes to the log."""
+    is said without what was given: it may hold a token, and a traceback goes to the log.
+
+    What another version of us has stored or sent is read with ``extra="ignore"``: it may have fields that this version
+    does not know yet (docs/upgrades.md). What people write is not: there an unknown key is a slip.
+    """
 
     model_config = ConfigDict(
         frozen=True,

@@ -93,7 +93,7 @@ def dump(why: Nothing | None) -> str:
 def load(text: str) -> Nothing | None:
     """The inverse of `dump`; None also for what another version of us has written otherwise."""
     try:
-        return Nothing.model_validate_json(text) if text else None
+        return Nothing.model_validate_json(text, extra="ignore") if text else None
     except ValidationError:
         return None
 

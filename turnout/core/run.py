@@ -252,7 +252,8 @@ def dump(run: Run) -> str:
 
 
 def load(text: str | bytes) -> Run:
-    return _RUN.validate_json(text)
+    """The inverse of `dump`. Fields that this version does not know are dropped."""
+    return _RUN.validate_json(text, extra="ignore")
 
 
 def replay(history: Iterable[e.Event], run: Run | None = None) -> Run | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turnout.adapters.store import attestations, deliveries, environments, outbox
+from turnout.adapters.store import attestations, deliveries, environments, folded, outbox
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.link import Answer, Link, Statement
 from turnout.adapters.store.outbox import LogWriter
@@ -12,7 +12,7 @@ from turnout.adapters.store.projection import check, run_row, touched_attempts
 from turnout.core import events as e
 from turnout.core.errors import Conflict, Duplicate
 from turnout.core.ports import Commit, OutboxRow
-from turnout.core.run import Run, dump
+from turnout.core.run import Run
 
 _RECEIVE = Statement(
     "INSERT INTO inbox (message, run, at) VALUES (:message, :run, :at) ON CONFLICT DO NOTHING"
@@ -92,7 +92,7 @@ def _write_run(link: Link, change: Commit, run: Run) -> Answer:
         "finished_at": micros_or_none(row.finished_at),
         "version": row.version,
         "due_at": micros_or_none(change.due_at),
-        "state": dump(run),
+        "state": folded.write(run),
     }
     if change.expected:
         return link.send(_CHANGE, {**values, "expected": change.expected})

@@ -6,22 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
+from turnout.adapters.store import folded
 from turnout.adapters.store.database import Database
 from turnout.adapters.store.instants import instant, instant_or_none, micros, micros_or_none
 from turnout.adapters.store.link import Link, Statement, listed, scalar
 from turnout.adapters.store.projection import storable
+from turnout.core.errors import Newer
 from turnout.core.model import Outcome
 from turnout.core.ports.figures import Open, Standing, Turn
-from turnout.core.run import Run, load
+from turnout.core.run import Run
 from turnout.core.tally import Deploy, Facts, StageEnd, Tally
 
 EVER = ""
 """The day that stands for all of them."""
 
 _UNCOUNTED = Statement(
-    "SELECT state FROM runs WHERE finished_at IS NOT NULL AND counted_at IS NULL ORDER BY seq LIMIT :limit"
+    "SELECT id, state FROM runs WHERE finished_at IS NOT NULL AND counted_at IS NULL ORDER BY seq LIMIT :limit"
 )
 _COUNT = Statement(
     "UPDATE runs SET counted_at = :at WHERE id = :run AND finished_at IS NOT NULL AND counted_at IS NULL"
@@ -85,7 +87,8 @@ class SqlFigures:
 
     def uncounted(self, limit: int = 100) -> Sequence[Run]:
         with self._database.look() as link:
-            return [load(state) for (state,) in link.send(_UNCOUNTED, {"limit": limit}).rows]
+            rows = link.send(_UNCOUNTED, {"limit": limit}).rows
+            return [run for each in rows if (run := _ended(link, *each)) is not None]
 
     def count(self, facts: Sequence[Facts], at: datetime) -> int:
         if not facts:
@@ -102,7 +105,9 @@ class SqlFigures:
         with self._database.look() as link:
             asked = {"project": storable(project), "since": since.isoformat()}
             rows = link.send(_DAYS, asked).rows
-        return {date.fromisoformat(day): Tally.model_validate_json(body) for day, body in rows}
+        return {
+            date.fromisoformat(day): Tally.model_validate_json(body, extra="ignore") for day, body in rows
+        }
 
     def projects(self) -> Mapping[str, int]:
         with self._database.look() as link:
@@ -111,7 +116,7 @@ class SqlFigures:
     def totals(self) -> Mapping[str, Tally]:
         with self._database.look() as link:
             rows = link.send(_TOTALS, {}).rows
-        return {project: Tally.model_validate_json(body) for project, body in rows}
+        return {project: Tally.model_validate_json(body, extra="ignore") for project, body in rows}
 
     def deploys(self, project: str, since: datetime, limit: int = 1000) -> Sequence[Deploy]:
         name = storable(project)
@@ -174,10 +179,28 @@ def _add(link: Link, facts: Sequence[Facts]) -> None:
         for (name, day), group in groupby(sorted(facts, key=key), key):
             asked = {"project": name, "day": day}
             link.send(_BEGIN, asked)
-            tally = Tally.model_validate_json(scalar(link, _TAKE, **asked))
+            tally = _taken(scalar(link, _TAKE, **asked))
             for each in group:
                 tally = tally.plus(each.tally if day else each.tally.lasting())
             link.send(_KEEP, {**asked, "body": tally.model_dump_json(exclude_defaults=True)})
+
+
+def _ended(link: Link, run: str, state: str) -> Run | None:
+    """None: only a newer version of us can count it."""
+    try:
+        return folded.read(link, run, state)
+    except Newer:
+        return None
+
+
+def _taken(body: str) -> Tally:
+    """To be added to and kept, so it must be known whole. Raises: Newer: a newer version will count the runs."""
+    try:
+        return Tally.model_validate_json(body)
+    except ValidationError as error:
+        if any(each["type"] == "extra_forbidden" for each in error.errors(include_url=False)):
+            raise Newer("a newer Turnout counts what this one does not know", "finish the update") from error
+        raise
 
 
 def _row(deploy: Deploy) -> dict[str, object]:

@@ -48,7 +48,10 @@ def _of_runs(link: Link, project: str, limit: int) -> Iterator[RecordedChange]:
             continue
         left -= 1
         yield RecordedChange(
-            instant(at), Change.model_validate(first["change"]), run, first.get("delivery", "")
+            instant(at),
+            Change.model_validate(first["change"], extra="ignore"),
+            run,
+            first.get("delivery", ""),
         )
 
 
@@ -63,6 +66,6 @@ def _of_deliveries(link: Link, project: str, limit: int) -> Iterator[RecordedCha
 def change_of(body: bytes) -> Change | None:
     """The change in a message; None: it has none, or is of another version of us."""
     try:
-        return Change.model_validate(json.loads(body).get("change"))
+        return Change.model_validate(json.loads(body).get("change"), extra="ignore")
     except (ValueError, ValidationError, AttributeError):
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
+from turnout.adapters.store import folded
 from turnout.adapters.store.finding import MOST_FOUND, wanted
 from turnout.adapters.store.instants import instant, instant_or_none
 from turnout.adapters.store.link import Link, Statement, scalar
@@ -60,12 +61,17 @@ def seen(link: Link, message: str) -> bool:
 
 
 def load(link: Link, run: str, known: r.Run | None = None) -> r.Run | None:
-    """``known``: a state of the run that was stored; it is given back if there is none newer."""
+    """``known``: a state of the run that was stored; it is given back if there is none newer.
+
+    Raises: Newer.
+    """
     rows = link.send(_STATE, {"run": run, "known": known.version if known else 0}).rows
     if not rows:
         return None
     version, state = rows[0]
-    return known if known is not None and known.version == version else r.load(state)
+    if known is not None and known.version == version:
+        return known
+    return folded.read(link, run, state, known if known is not None and known.version < version else None)
 
 
 def history(link: Link, run: str, after: int) -> list[StoredEvent]:
