@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from turnout.adapters.settings import InvalidSettings
 from turnout.adapters.tracing import tracing
+from turnout.core.errors import TransientError
 from turnout.core.tracing import Span, of_handling, of_run
 from turnout.logging import get_logger
 from turnout.serving import read_body
@@ -68,3 +69,6 @@ def _answer(request: Request) -> Answer:
     except InvalidSettings as error:
         log.error("not in service", reason=str(error))
         return Answer(503, {"error": "not in service", "hint": "its log says why; then redeliver"})
+    except TransientError as error:
+        log.warning("redelivery asked for", reason=str(error))
+        return Answer(503, {"error": "not in service yet", "hint": "its log says why; then redeliver"})

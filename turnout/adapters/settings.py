@@ -43,6 +43,22 @@ class Settings(Value):
 
     home: Path = Field(description="where state is kept")
     database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty: SQLite under the home")
+    database_password: SecretStr = Field(
+        SecretStr(""), description="the database's, where the URL should not hold it"
+    )
+    database_identity: Literal["", "google"] = Field(
+        "",
+        description="google: an access token of the service account we run as is the database's password, a fresh one "
+        "for each connection",
+    )
+    database_roles: str = Field(
+        "",
+        description="roles of the database that `turnout migrate` opens the tables to, separated by commas",
+    )
+    migrate: Literal["start", "job"] = Field(
+        "start",
+        description="who changes the database's tables: whatever starts first, or `turnout migrate` alone",
+    )
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives a power cut")
     kafka_bootstrap: str = Field("", description="HOST:PORT,…; empty: the embedded log")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -349,6 +365,19 @@ class Settings(Value):
         return self.database_url or f"sqlite:///{self.home / 'turnout.db'}"
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """Of the database, to which the tables are opened."""
+        return tuple(_each(self.database_roles))
+
+    def sign_in(self) -> Callable[[], str] | None:
+        """What gives the database's password for each connection; None: the URL has it. It raises TransientError."""
+        if self.database_identity:
+            from turnout.adapters.google_metadata import metadata
+
+            return metadata().access_token
+        return self.database_password.get_secret_value if self.database_password.get_secret_value() else None
+
+    @property
     def embedded(self) -> bool:
         """Whether the store's outbox is the log."""
         return not self.kafka_bootstrap
@@ -452,11 +481,28 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             f"TURNOUT_LEASE: {found.lease:g} s is too short for a heartbeat every {found.heartbeat:g} s, "
             "expected twice that at least"
         )
+    if found is not None:
+        wrong += _wrong_sign_in(found)
     if wrong or found is None:
         raise InvalidSettings(
             "settings: " + "; ".join(wrong), "see `turnout settings` for what each one means"
         )
     return found
+
+
+def _wrong_sign_in(found: Settings) -> list[str]:
+    if found.database_identity and found.database_password.get_secret_value():
+        return [
+            "TURNOUT_DATABASE_IDENTITY and TURNOUT_DATABASE_PASSWORD: the token is the password, set one of them"
+        ]
+    asked = [
+        name
+        for name in ("database_identity", "database_password", "database_roles")
+        if str(getattr(found, name)) and not found.store_url.startswith("postgres")
+    ]
+    return [
+        f"{PREFIX}{name.upper()}: SQLite knows none, expected with a postgresql URL alone" for name in asked
+    ]
 
 
 def _secret(name: str) -> bool:

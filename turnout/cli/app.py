@@ -122,6 +122,19 @@ def up(
     work(host=host, port=port, separate=separate, kafka=kafka, quiet=quiet)
 
 
+@app.command()
+def migrate(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a database that is away.")] = 60,
+) -> None:
+    """Bring the database's tables to this version, and open them to TURNOUT_DATABASE_ROLES. Safe to do again.
+
+    Exit status: 0 they are of this version; 2 they are not, and why.
+    """
+    from turnout.cli.migrating import migrate as work
+
+    raise typer.Exit(work(wait))
+
+
 @app.command("console-link")
 def console_link(json: Json = False) -> None:
     """Print a link that signs you in to the console of this home, once, within the hour."""

@@ -292,12 +292,20 @@ def prepare(settings: Settings) -> None:
 
     Safe when several processes do it at once. Raises: TransientError (the database is away), PermanentError.
     """
-    from turnout.adapters.store.schema import migrate
+    from turnout.adapters.store.database import Database
+    from turnout.adapters.store.schema import migrate, require
 
     Wiring(settings).check_channels()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.home.stat().st_mode & 0o077:  # it was there before: others must not read what is kept in it
         settings.home.chmod(0o700)
-    migrate(settings.store_url)
+    database = Database(settings.store_url, password=settings.sign_in())
+    try:
+        if settings.migrate == "job":
+            require(database)
+        else:
+            migrate(database, settings.roles)
+    finally:
+        database.close()
     settings.key()
     _ = Wiring(settings).attesting.keys

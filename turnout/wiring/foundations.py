@@ -30,17 +30,23 @@ class Foundations:
 
     @cached_property
     def store(self) -> SqlStore:
+        """Raises: TransientError where a job makes the tables, and has not."""
+        from turnout.adapters.store.schema import require
         from turnout.adapters.store.sql_store import open_store
 
         try:
-            return open_store(
+            found = open_store(
                 self.settings.store_url,
                 embedded=self.settings.embedded,
                 synchronous=self.settings.sqlite_synchronous,
                 topics=self.settings.topics,
+                password=self.settings.sign_in(),
             )
         except PermanentError as error:
             raise InvalidSettings(f"TURNOUT_DATABASE_URL: {error.message}", error.hint) from error
+        if self.settings.migrate == "job":
+            require(found.database)
+        return found
 
     @cached_property
     def figures(self) -> SqlFigures:

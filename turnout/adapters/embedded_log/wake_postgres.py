@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import psycopg
@@ -29,6 +29,7 @@ class NotifyBell:
     def __init__(self, database: Database) -> None:
         self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._name = database.name
+        self._sign_in = database.sign_in
 
     def ring_within(self, link: Link, names: Collection[str]) -> None:
         payload = "\n".join(sorted(names))
@@ -40,14 +41,17 @@ class NotifyBell:
         """Done by the server at the commit."""
 
     def listen(self, names: Collection[str]) -> NotifyListener:
-        return NotifyListener(self._url, self._name, frozenset(names))
+        return NotifyListener(self._url, self._sign_in, self._name, frozenset(names))
 
 
 class NotifyListener:
     """Keeps a connection of its own. When that breaks, waits go on by time alone until there is a new one."""
 
-    def __init__(self, url: str, server: str, names: frozenset[str]) -> None:
+    def __init__(
+        self, url: str, sign_in: Callable[[], Mapping[str, Any]], server: str, names: frozenset[str]
+    ) -> None:
         self._url = url
+        self._sign_in = sign_in
         self._names = names
         self._woken = False
         self._rung = False
@@ -56,7 +60,7 @@ class NotifyListener:
         self._others.setblocking(False)
         try:
             self._connection: psycopg.Connection[Any] | None = self._connect()
-        except psycopg.Error as error:
+        except (psycopg.Error, TransientError) as error:
             self._own.close()
             self._others.close()
             raise TransientError(f"{server}: {error}", "it is tried again") from error
@@ -66,7 +70,7 @@ class NotifyListener:
         if deaf:
             try:
                 self._connection = self._connect()
-            except psycopg.Error:
+            except (psycopg.Error, TransientError):
                 pass  # the caller is about to ask the database, and hears of it there
         self._listen()
         self._drain()
@@ -106,6 +110,7 @@ class NotifyListener:
             connect_timeout=10,
             application_name="turnout listener",
             **CUT_OFF,
+            **self._sign_in(),
         )
         connection.execute(f"LISTEN {CHANNEL}")
         return connection

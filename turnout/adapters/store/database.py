@@ -6,10 +6,10 @@ Connections are made by the process that uses them: what a fork inherited is nev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
@@ -49,18 +49,31 @@ class Connections(Protocol):
 class Database:
     """``url``: ``sqlite:///path`` or ``postgresql+psycopg://…``. ``busy_timeout``: how long a writer waits for others,
     in seconds. ``synchronous``: ``FULL`` survives a power cut, ``NORMAL`` only the death of processes (SQLite).
+    ``password``: asked for each connection to a server that is made, instead of the URL's.
 
     Raises: PermanentError for any other URL. Nothing is opened before it is used.
     """
 
-    def __init__(self, url: str, *, synchronous: Synchronous = "FULL", busy_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        synchronous: Synchronous = "FULL",
+        busy_timeout: float = 10.0,
+        password: Callable[[], str] | None = None,
+    ) -> None:
         self.url = _parse(url)
+        self._password = password
         sqlite = self.url.get_backend_name() == "sqlite"
         self.path = Path(str(self.url.database)).absolute() if sqlite else None
         self.name = str(self.path) if self.path else f"PostgreSQL at {self.url.host or 'localhost'}"
         self.busy_timeout = busy_timeout
         self._synchronous: Synchronous = synchronous
         self._opened: dict[int, Connections] = {}  # by process
+
+    def sign_in(self) -> Mapping[str, Any]:
+        """What a connection to a server needs besides the URL. Raises: TransientError: it can't be had now."""
+        return {} if self._password is None else {"password": self._password()}
 
     @contextmanager
     def look(self) -> Iterator[Link]:
@@ -126,7 +139,7 @@ class Database:
             return SqliteConnections(self.path, self._synchronous, self.busy_timeout)
         from turnout.adapters.store.postgresql import PostgresConnections
 
-        return PostgresConnections(self.url, self.busy_timeout)
+        return PostgresConnections(self.url, self.busy_timeout, self.sign_in)
 
 
 def _parse(url: str) -> URL:

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from turnout.core.errors import PermanentError, TransientError, TurnoutError
 
 AGAIN = "nothing was written; it is tried again"
-MIGRATE = "the tables are missing or old: start `turnout up`, or call turnout.adapters.store.schema.migrate"
+MIGRATE = "the tables are missing or old: run `turnout migrate`, or start `turnout up`"
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: "another process keeps writing; look for one that hangs in the middle of a change",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,12 +80,16 @@ class PostgresLink:
 
 
 class PostgresConnections:
-    """``busy_timeout``: how long a statement waits for a locked row, in seconds."""
+    """``busy_timeout``: how long a statement waits for a locked row, in seconds. ``sign_in``: what each
+    connection needs besides the URL."""
 
     errors = psycopg.Error
 
-    def __init__(self, url: URL, busy_timeout: float) -> None:
+    def __init__(
+        self, url: URL, busy_timeout: float, sign_in: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
         self._busy_timeout = busy_timeout
+        self._sign_in = sign_in
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         wait = int(busy_timeout * 1000)
         self._arguments: dict[str, Any] = {
@@ -104,6 +108,9 @@ class PostgresConnections:
             connect_args=self._arguments,
         )
         event.listen(self._writer, "checkout", _replace_if_cut)
+        event.listen(
+            self._writer, "do_connect", lambda _dialect, _record, _args, given: given.update(sign_in())
+        )
         self.reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -165,7 +172,7 @@ class PostgresConnections:
             if not _cut(raw):
                 return raw
             raw.close()
-        return psycopg.connect(self._address, autocommit=True, **self._arguments)
+        return psycopg.connect(self._address, autocommit=True, **self._arguments, **self._sign_in())
 
 
 def _undo(raw: _Raw, pipeline: psycopg.Pipeline) -> None:

@@ -1,7 +1,7 @@
-"""Bring a database to the tables of this version: `migrate`, called once by whatever starts first.
+"""Bring a database to the tables of this version: `migrate`, called by whatever starts first, or by a job alone.
 
 Any number of processes may call it at once: one works, the others wait and find it done. Alembic is imported only when
-there is something to do.
+there is something to do. Tables are changed so that the version before this one can go on (docs/upgrades.md).
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from turnout.adapters.store.database import Database
+from turnout.adapters.store.tables import METADATA
 from turnout.core.errors import PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0009"
 """The newest migration; a test holds it to what is in ``migrations/versions``."""
@@ -26,19 +31,36 @@ _ADVISORY_LOCK = 0x7475726E6F7574  # "turnout"
 _VERSION = text("SELECT version_num FROM alembic_version")
 
 
-def migrate(url: str | Database) -> None:
+def migrate(url: str | Database, roles: Sequence[str] = ()) -> tuple[str, ...]:
     """Make the database (SQLite: the file, mode 0600), or bring its tables to this version. Idempotent.
 
-    Raises: TransientError (the server is away, the disk full), PermanentError (a newer Turnout has been here).
+    ``roles``: of the server, that may read and write the tables from then on. The migrations that were done, the oldest
+    first, with what they are about.
+
+    Raises: TransientError (the server is away, the disk full), PermanentError (a newer Turnout has been here; a role
+    that there is not).
     """
     if isinstance(url, Database):
-        _migrate(url)
-        return
+        return _migrate(url, roles)
     database = Database(url)
     try:
-        _migrate(database)
+        return _migrate(database, roles)
     finally:
         database.close()
+
+
+def require(database: Database) -> None:
+    """Nothing is changed. Tables of a newer version will do: they are made so that this one can go on.
+
+    Raises: TransientError: they are missing, or older than this version asks for.
+    """
+    found = version(database)
+    if found < HEAD:
+        there = f"the tables are at {found}" if found else "there are no tables"
+        raise TransientError(
+            f"{database.name}: {there}, this version asks for {HEAD}",
+            "run `turnout migrate`: it goes on then",
+        )
 
 
 def version(database: Database) -> str:
@@ -56,34 +78,79 @@ def version(database: Database) -> str:
             return ""
 
 
-def _migrate(database: Database) -> None:
-    if version(database) == HEAD:
-        return
+def _migrate(database: Database, roles: Sequence[str]) -> tuple[str, ...]:
+    if version(database) == HEAD and not roles:
+        return ()
     if database.path is not None:
         _create(database.path)
     lock = _file_lock(database.path) if database.path is not None else _server_lock(database)
     with lock:
         if database.path is not None:
             _write_ahead(database.path)
-        if version(database) != HEAD:
+        before = version(database)
+        if before != HEAD:
             with database.write() as connection:
                 _upgrade(connection, database)
+        if roles:
+            with database.write() as connection:
+                _open_to(connection, roles)
+    return _since(before) if before != HEAD else ()
 
 
 def _upgrade(connection: Connection, database: Database) -> None:
     from alembic import command
-    from alembic.config import Config
     from alembic.util import CommandError
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _alembic()
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
     except CommandError as error:
         raise PermanentError(
-            f"{database.name}: {error}", "a newer Turnout has changed the tables: use that version, or a copy"
+            f"{database.name}: {error}",
+            "a newer Turnout has changed the tables, and they are not changed back: use that version, or a copy",
         ) from error
+
+
+def _since(before: str) -> tuple[str, ...]:
+    from alembic.script import ScriptDirectory
+
+    done = ScriptDirectory.from_config(_alembic()).iterate_revisions("head", before or "base")
+    return tuple(f"{each.revision} {each.doc}" for each in reversed(list(done)))
+
+
+def _alembic() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _open_to(connection: Connection, roles: Sequence[str]) -> None:
+    """Of PostgreSQL. Whoever makes the tables owns them; others may look for their version, and use the rest.
+
+    Raises: PermanentError for a role that there is not, before anything is granted.
+    """
+    known = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    if missing := [each for each in roles if each not in known]:
+        raise PermanentError(
+            f"the database has no role {missing[0]!r}", "make it, or mend TURNOUT_DATABASE_ROLES"
+        )
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    sequences = connection.execute(
+        text(
+            "SELECT relname FROM pg_class WHERE relkind = 'S' AND relowner = current_user::regrole"
+            " AND relnamespace = current_schema()::regnamespace"
+        )
+    ).scalars()
+    tables = ", ".join(quote(each.name) for each in METADATA.sorted_tables)
+    counters = ", ".join(quote(each) for each in sequences)
+    given = ", ".join(quote(each) for each in roles)
+    connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {given}")
+    if counters:
+        connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {counters} TO {given}")
+    connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {given}")
 
 
 def _create(path: Path) -> None:

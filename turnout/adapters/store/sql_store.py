@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from turnout.adapters.store import (
@@ -44,14 +44,16 @@ def open_store(
     synchronous: Synchronous = "FULL",
     busy_timeout: float = 10.0,
     topics: Sequence[Topic] = TOPICS,
+    password: Callable[[], str] | None = None,
 ) -> SqlStore:
     """A store over a database that `turnout.adapters.store.schema.migrate` has made.
 
     ``embedded``: the outbox is the log, and what is committed is at once on the bus; otherwise rows wait for a
-    producer. ``topics``: of that log. Nothing is opened before the first use, so it may be called before a fork.
+    producer. ``topics``: of that log. ``password``: as in `Database`. Nothing is opened before the first use, so it may
+    be called before a fork.
     Raises: PermanentError for a URL of another kind.
     """
-    database = Database(url, synchronous=synchronous, busy_timeout=busy_timeout)
+    database = Database(url, synchronous=synchronous, busy_timeout=busy_timeout, password=password)
     if not embedded:
         return SqlStore(database, None)
     from turnout.adapters.embedded_log.log import EmbeddedLog
