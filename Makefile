@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures package images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -90,6 +90,9 @@ demo: $(READY) ## Show the main scenario, from a signed push to the Slack messag
 
 pictures: $(READY) ## Take the pictures of the console in docs/img; needs Chromium
 	@$(BIN)/python -m local.console.pictures
+
+package: $(READY) ## Make the functions' packages, build/functions/<function>.zip: ONLY="webhook gateway" PROJECTS=FOLDER
+	@$(BIN)/python -m local.package.build --only '$(ONLY)' --projects '$(PROJECTS)'
 
 images: $(READY) ## Build the agents' images: ONLY="lint test" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \

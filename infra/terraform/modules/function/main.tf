@@ -14,9 +14,7 @@ resource "google_cloudfunctions2_function" "this" {
     entry_point       = var.function
     docker_repository = var.repository
     service_account   = "projects/${var.project}/serviceAccounts/${var.builder}"
-    environment_variables = {
-      GOOGLE_FUNCTION_SOURCE = "functions/${var.function}/main.py"
-    }
+
     source {
       storage_source {
         bucket = var.sources

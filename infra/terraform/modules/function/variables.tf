@@ -35,11 +35,11 @@ variable "function" {
 }
 
 variable "package" {
-  description = "The zip with its source."
+  description = "The zip with its source, as `make package` makes it: main.py at its root."
   type        = string
   validation {
     condition     = endswith(var.package, ".zip") && fileexists(var.package)
-    error_message = "There is no such zip: make the functions' packages first (docs/deploy-gcp.md)."
+    error_message = "There is no such zip: run `make package` first."
   }
 }
 

@@ -11,8 +11,10 @@ module "dispatcher" {
   subnet    = local.subnet
   protected = var.protected
   environment = merge(local.kafka, {
-    TURNOUT_HOME          = "/tmp/turnout"
-    TURNOUT_FUNCTION_URLS = jsonencode({ for function in ["orchestrator", "launcher", "reporter", "sweeper"] : function => local.urls[function] })
+    TURNOUT_HOME              = "/tmp/turnout"
+    TURNOUT_FUNCTION_URLS     = jsonencode({ for function in ["orchestrator", "launcher", "reporter"] : function => local.urls[function] })
+    TURNOUT_FUNCTION_IDENTITY = "google" # Cloud Run asks who calls
+    TURNOUT_DISPATCHER_SWEEPS = "false"  # Cloud Scheduler does, below
   })
 }
 

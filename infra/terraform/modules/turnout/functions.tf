@@ -13,7 +13,7 @@ locals {
     orchestrator = { public = false, called_by = ["dispatcher"], size = merge(local.usual, { least = var.sizes.warm }) }
     launcher     = { public = false, called_by = ["dispatcher"], size = local.usual }
     reporter     = { public = false, called_by = ["dispatcher"], size = local.usual }
-    sweeper      = { public = false, called_by = ["dispatcher", "scheduler"], size = merge(local.usual, { concurrency = 1, most = 2, timeout = 300 }) }
+    sweeper      = { public = false, called_by = ["scheduler"], size = merge(local.usual, { concurrency = 1, most = 2, timeout = 300 }) }
   }
 
   kafka = {

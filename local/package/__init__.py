@@ -1,0 +1,1 @@
+"""The functions' packages: what Cloud Functions builds each of them from."""
