@@ -196,7 +196,7 @@ class RemoteArtifacts:
             said = {"name": name, "size": len(content), "sha256": digest, "media_type": media_type}
             place = understood(Place, self._client.post("artifacts", said))
             if place.url:
-                self._client.put_elsewhere(place.url, content, media_type)
+                self._client.put_elsewhere(place.url, content, {"Content-Type": media_type} | place.headers)
             else:
                 self._client.put(f"artifacts/{quote(name)}", content, media_type, digest)
 

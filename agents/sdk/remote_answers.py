@@ -31,9 +31,10 @@ class Granted(_Answer):
 
 
 class Place(_Answer):
-    """``url``: where to put an artifact; None: to the gateway itself."""
+    """``url``: where to put an artifact, with ``headers``; None: to the gateway itself."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, repr=False)
+    headers: dict[str, str] = {}
 
 
 class Earlier(_Answer):

@@ -72,14 +72,12 @@ class GatewayClient:
         headers = {"Content-Type": media_type, "Turnout-Sha256": sha256}
         return self._ask("PUT", path, content=content, headers=headers, timeout=UPLOAD_TIMEOUT)
 
-    def put_elsewhere(self, url: str, content: bytes, media_type: str) -> None:
+    def put_elsewhere(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
         """To an address that the gateway has signed. Raises: TransientError, PermanentError."""
         if not url.startswith(("https://", "http://")):
             raise PermanentError("the gateway names an address that nothing can be put to")
         try:
-            with self._outside.stream(
-                "PUT", url, content=content, headers={"Content-Type": media_type}
-            ) as answer:
+            with self._outside.stream("PUT", url, content=content, headers=dict(headers)) as answer:
                 pass  # its status says all
         except httpx.InvalidURL as error:
             raise PermanentError("the gateway names an address that nothing can be put to") from error

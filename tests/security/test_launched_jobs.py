@@ -98,7 +98,7 @@ def test_a_job_follows_nobody_elsewhere_with_its_pass() -> None:
 def test_a_job_uploads_to_no_address_that_is_none(url: str) -> None:
     client, asked = job_before(lambda _: httpx.Response(200, json={}))
     with pytest.raises(PermanentError, match="nothing can be put to"):
-        client.put_elsewhere(url, b"x", "text/plain")
+        client.put_elsewhere(url, b"x", {})
     assert asked == []
 
 

@@ -25,7 +25,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.wires import ARTIFACTS, SECRETS, Wire
 from turnout import gateway as g
 from turnout.core.errors import NotFound, PermanentError
-from turnout.core.ports import Secrets, StoredArtifact, Uploads
+from turnout.core.ports import Secrets, StoredArtifact, Uploads, UploadUrl
 from turnout.core.posting import Reply
 from turnout.gateway.visits import mark_of
 
@@ -74,7 +74,7 @@ class SimArtifacts:
         self.kept[key] = content
         return StoredArtifact(key, len(content), hashlib.sha256(content).hexdigest())
 
-    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> UploadUrl | None:
         return None
 
     def put_stream(

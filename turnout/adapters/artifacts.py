@@ -7,12 +7,13 @@ import fcntl
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from turnout.core.errors import NotFound, PermanentError, TransientError, TurnoutError
-from turnout.core.ports import StoredArtifact
+from turnout.core.ports import StoredArtifact, UploadUrl
 
 _INCOMING = ".incoming"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -46,7 +47,7 @@ class FileArtifacts:
             raise _said(key, error) from error
         return StoredArtifact(key, len(content), hashlib.sha256(content).hexdigest())
 
-    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:  # noqa: ARG002 - the port's
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> UploadUrl | None:  # noqa: ARG002 - the port's
         """None: a folder has no address."""
         return None
 
@@ -87,7 +88,8 @@ class FileArtifacts:
 
     def size(self, key: str) -> int:
         try:
-            return self._path(key).stat().st_size
+            found = self._path(key).stat()
+            return found.st_size if stat.S_ISREG(found.st_mode) else 0
         except (FileNotFoundError, NotADirectoryError):
             return 0
         except OSError as error:
@@ -151,16 +153,21 @@ class FileArtifacts:
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if (
-            any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
-            or parts[0] == _INCOMING
-            or "\0" in key
-        ):
-            raise PermanentError(
-                f"{key!r} is no artifact key", "use a relative path without empty parts, `.` and `..`"
-            )
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*parts_of(key))
+
+
+def parts_of(key: str) -> list[str]:
+    """Raises: PermanentError for what is no key."""
+    parts = key.split("/")
+    if (
+        any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
+        or parts[0] == _INCOMING
+        or "\0" in key
+    ):
+        raise PermanentError(
+            f"{key!r} is no artifact key", "use a relative path without empty parts, `.` and `..`"
+        )
+    return parts
 
 
 def _write(descriptor: int, content: bytes) -> int:

@@ -148,15 +148,17 @@ class Gateway:
             pass  # it is kept; only who watches now misses it
         return {"have": have}
 
-    def announce(self, visit: Visit, file: Announced) -> dict[str, str | None]:
-        """``key``: where it will be. ``url``: where to PUT it; None: to the gateway itself.
+    def announce(self, visit: Visit, file: Announced) -> dict[str, Any]:
+        """``key``: where it will be. ``url``: where to PUT it, with ``headers``; None: to the gateway itself.
 
         Raises: NotNow, NotWanted, TooLarge, PermanentError for a name that is none.
         """
         visit.must_own()
         key = self._keeping.place(visit, file)
-        url = self.artifacts.upload_url(key, size=file.size, sha256=file.sha256, media_type=file.media_type)
-        return {"key": key, "url": url}
+        to = self.artifacts.upload_url(key, size=file.size, sha256=file.sha256, media_type=file.media_type)
+        if to is None:
+            return {"key": key, "url": None}
+        return {"key": key, "url": to.url, "headers": dict(to.headers)}
 
     def upload(self, visit: Visit, file: Announced, chunks: Iterable[bytes]) -> dict[str, Any]:
         """Raises: as `announce`; PermanentError when it is not what was announced."""

@@ -87,7 +87,15 @@ def test_an_artifact_goes_to_the_address_that_was_signed_without_the_pass(
     tmp_path: Path, origin: tuple[Path, str]
 ) -> None:
     client, asked = answering(
-        httpx.Response(200, json={"key": "k", "url": "http://bucket/put?signature=1"}), httpx.Response(200)
+        httpx.Response(
+            200,
+            json={
+                "key": "k",
+                "url": "http://bucket/put?signature=1",
+                "headers": {"x-goog-hash": "signed, too"},
+            },
+        ),
+        httpx.Response(200),
     )
     task = m.TaskRequested.model_validate(
         {
@@ -116,6 +124,10 @@ def test_an_artifact_goes_to_the_address_that_was_signed_without_the_pass(
         b"content",
     )
     assert "authorization" not in asked[1].headers
+    assert (asked[1].headers["content-type"], asked[1].headers["x-goog-hash"]) == (
+        "text/plain",
+        "signed, too",
+    )
 
 
 # --- the log -----------------------------------------------------------------------------------------

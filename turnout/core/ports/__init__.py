@@ -7,7 +7,7 @@ nothing else leaves an adapter on purpose.
 from __future__ import annotations
 
 from turnout.core.ports.agents import Claims, ClaimState, Secrets, Signer, Source
-from turnout.core.ports.artifacts import Artifacts, StoredArtifact, Uploads
+from turnout.core.ports.artifacts import Artifacts, StoredArtifact, Uploads, UploadUrl
 from turnout.core.ports.bus import Bus, Consumer, Position, Producer
 from turnout.core.ports.jobs import JobPhase, JobRuntime, JobState, Launch, Launches
 from turnout.core.ports.store import (
@@ -52,5 +52,6 @@ __all__ = [
     "Store",
     "StoredArtifact",
     "StoredEvent",
+    "UploadUrl",
     "Uploads",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -14,8 +14,19 @@ class StoredArtifact:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class UploadUrl:
+    """Where one announced content may be put, by HTTP PUT. ``headers`` are signed, too: all of them have to be sent."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+
+
 class Artifacts(Protocol):
-    """Keys are relative posix paths; ``..`` and absolute ones are refused with PermanentError."""
+    """Keys are relative posix paths; ``..`` and absolute ones are refused with PermanentError.
+
+    A key is put or appended to, never both.
+    """
 
     def put(
         self, key: str, content: bytes, media_type: str = "application/octet-stream"
@@ -35,7 +46,7 @@ class Artifacts(Protocol):
 class Uploads(Artifacts, Protocol):
     """Artifacts that come from elsewhere, of somebody who is not trusted with the store."""
 
-    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> str | None:
+    def upload_url(self, key: str, *, size: int, sha256: str, media_type: str) -> UploadUrl | None:
         """Where exactly this content may be put within minutes, by HTTP PUT; None: this store offers no such address.
 
         ``sha256`` in hex.
