@@ -278,7 +278,8 @@ def test_two_processes_that_update_at_once_leave_the_newest_state(rig: Rig) -> N
         if (
             not updates
         ):  # the rival tells the end of the run before our first update, of a state before, arrives
-            rival.report(passes(story, "script"), "finished")
+            with pytest.raises(TransientError, match="is being told by another process"):
+                rival.report(passes(story, "script"), "finished")  # shown, and to come again after us
         updates.append(message["blocks"][0]["text"]["text"])
         return update(reference, message)
 
@@ -290,6 +291,9 @@ def test_two_processes_that_update_at_once_leave_the_newest_state(rig: Rig) -> N
     assert row is not None
     assert (row.status, row.version) == (SENT, story.run.version)
     assert len(updates) == 2
+    assert rig.desk.status(story.run, "slack", "finished") != SENT
+    rival.again(story.run, "finished", story.run.version)
+    assert rig.desk.status(story.run, "slack", "finished") == SENT
 
 
 def test_a_process_that_was_held_up_does_not_leave_an_older_state(
@@ -304,7 +308,8 @@ def test_a_process_that_was_held_up_does_not_leave_an_older_state(
         row = rows if isinstance(rows, ReportRow) else rows[0]
         if (row.fact, row.status) == ("card", SENDING):
             monkeypatch.undo()
-            rig.desk.report(passes(story, "script"), "finished")
+            with pytest.raises(TransientError, match="is being told by another process"):
+                rig.desk.report(passes(story, "script"), "finished")
         write(rows)
 
     for name in ("record_report", "settle_reports"):
@@ -312,6 +317,29 @@ def test_a_process_that_was_held_up_does_not_leave_an_older_state(
     rig.desk.again(early, "stage:test", early.version)
     (card,) = rig.cards
     assert headline(card) == ":white_check_mark: shop succeeded on main"
+
+
+def test_who_was_held_up_before_it_was_seen_at_all_shows_no_older_state_even_for_a_moment(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message may have been lost since, and it may die right after: nobody would put right what it shows."""
+    story = failing()
+    rig.desk.report(story, "attempt:1")
+    early, store = rig.desk.put(passes(story, "test")), rig.desk.store
+    reserve = store.reserve_report
+
+    def held_up(row: ReportRow) -> ReportRow | None:
+        if row.fact == "change:stage:test":
+            monkeypatch.undo()
+            rig.desk.report(passes(story, "script"), "finished")
+        return reserve(row)
+
+    monkeypatch.setattr(store, "reserve_report", held_up)
+    rig.desk.again(early, "stage:test", early.version)
+    said = [str(call.arguments["text"]) for call in rig.workspace.calls if call.method == "chat.update"]
+    ended = [each for each in said if "succeeded" in each]
+    assert ended
+    assert said[-len(ended) :] == ended
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["answer-lost", "call-lost"])
@@ -326,7 +354,8 @@ def test_who_was_held_up_and_failed_makes_it_good_when_it_comes_again(
 
     def held_up(rows: Sequence[ReportRow]) -> None:
         monkeypatch.undo()
-        rig.desk.report(passes(story, "script"), "finished")
+        with pytest.raises(TransientError, match="is being told by another process"):
+            rig.desk.report(passes(story, "script"), "finished")
         rig.workspace.fail(Fault("chat.update", drop=True, applied=applied))
         settle(rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -117,6 +117,9 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
         if message.fact == FINISHED:
             ledger.settle(_facts(message, current.run, store), SKIPPED, silence[:500])
         return
+    if message.fact == FINISHED:
+        others = tuple(name for name in _facts(message, current.run, store) if name != FINISHED)
+        ledger = replace(ledger, others=others)
     before = ledger.find(message.fact)
     settled = before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version
     if settled and not ledger.unfinished():

@@ -143,10 +143,13 @@ class GitHubChannel:
             stale = again or digest != check.digest or (row is not None and row.status != SENT)
             if overtaken or (stale and not newer):
                 change.begin()
-                ledger.settle({check.key: version}, SENDING, kept)
-                hub.update_check(repository, int(number), check)
                 row = ledger.find(check.key)
-                newer = overtaken = row is not None and row.version > version  # then ours may have come last
+                newer = row is not None and row.version > version  # told before we were seen to be at it
+                if not newer:
+                    ledger.settle({check.key: version}, SENDING, kept)
+                    hub.update_check(repository, int(number), check)
+                    row = ledger.find(check.key)
+                    newer = overtaken = row is not None and row.version > version  # ours may have come last
                 if not newer:
                     ledger.record(check.key, SENT, f"{number} {check.digest}", version)
             if not newer:

@@ -11,7 +11,8 @@ An effect is named by a fact. Its rows in the reports table are its tries: ``car
 
 A change of what is there (``change:<fact>``, ``change:<fact>~2`` of a second telling of the same fact, …) is announced
 before and ended after, so that a fact whose telling broke off is told again even where another one has overtaken and
-settled it, and a fact that two are telling is not settled before both have come to their end.
+settled it, and a fact that two are telling is not settled before both have come to their end. The last fact of a run
+is not settled before the tellings of all its facts have: nobody comes after it who would put right what they show.
 
 A reservation is an insert that only one of several processes gets. A row in the way that is `sending` belongs to
 somebody who is at it right now, or who died: within `LEASE` we come back later, after it we take over with the
@@ -87,7 +88,7 @@ class Change:
     def end(self) -> None:
         """People see the newest state, as far as this telling goes.
 
-        Raises: TransientError while another one is at the same fact, whose effect may yet come last.
+        Raises: TransientError while another one is under way, whose effect may yet come last.
         """
         now = self.ledger.clock.now()
         if self.name:
@@ -111,7 +112,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The effects of one channel for one run. ``fact``: what is being told, in whose name changes are announced."""
+    """The effects of one channel for one run. ``fact``: what is being told, in whose name changes are announced.
+    ``others``: facts that must have been told, too, before this one is."""
 
     reports: Reports
     clock: Clock
@@ -119,6 +121,7 @@ class Ledger:
     channel: str
     fact: str = ""
     lease: timedelta = LEASE
+    others: tuple[str, ...] = ()
 
     def once(
         self,
@@ -196,16 +199,18 @@ class Ledger:
         return Change(self)
 
     def unfinished(self) -> bool:
-        """Whether a change in the name of `fact` did not come to its end: nobody knows what people see."""
+        """Whether a change in the name of `fact`, or of one of `others`, did not come to its end: nobody knows what
+        people see."""
         return any(row.status != SENT for row in self.changes())
 
     def changes(self) -> Iterator[ReportRow]:
-        """Those that were begun in the name of `fact`."""
-        for name in self._tries(f"change:{self.fact}"):
-            row = self.find(name)
-            if row is None:
-                return
-            yield row
+        """Those that were begun in the name of `fact`, or of one of `others`."""
+        for fact in (self.fact, *self.others):
+            for name in self._tries(f"change:{fact}"):
+                row = self.find(name)
+                if row is None:
+                    break
+                yield row
 
     def reserve(self) -> str:
         """The name of a change of one's own."""

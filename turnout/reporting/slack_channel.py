@@ -104,7 +104,11 @@ class SlackChannel:
                     change.end()
                 return reference, report
             change.begin()
-            # Where a newer state has been told in the meantime, that stays, and is seen below.
+            row = ledger.find(CARD)
+            if row is not None and row.reference == reference and row.version > run.version:
+                report = read(ledger.reports, run.id)  # told before we were seen to be at it
+                continue
+            # Where a newer state is told from now on, that stays, and is seen below.
             ledger.settle({CARD: run.version}, SENDING, reference)
             if not self.chat.update(reference, message):
                 ledger.forget(CARD)  # somebody deleted it: post it anew
