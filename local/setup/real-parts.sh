@@ -17,6 +17,7 @@ fetch() {
     "$here/kaniko.sh"
     "$here/agent-base.sh"
     "$here/terraform.sh"
+    "$here/object-stores.sh"
 }
 
 has() { command -v "$1" >/dev/null; }

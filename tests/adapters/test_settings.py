@@ -64,6 +64,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("TURNOUT_LEASE", "0", "TURNOUT_LEASE: Input should be greater than 0"),
         ("TURNOUT_LEASE", "inf", "TURNOUT_LEASE: Input should be a finite number"),
         ("TURNOUT_SANDBOX", "maybe", "TURNOUT_SANDBOX: Input should be 'auto', 'require' or 'none'"),
+        ("TURNOUT_ARTIFACTS", "ftp://x", "TURNOUT_ARTIFACTS: String should match pattern"),
         ("TURNOUT_SLOTS", "-1", "TURNOUT_SLOTS: Input should be greater than or equal to 0"),
         ("TURNOUT_FUNCTION_URLS", "https://f", "TURNOUT_FUNCTION_URLS: Value error, no JSON"),
         ("TURNOUT_FUNCTION_URLS", "[]", "expected an object of functions and their addresses"),

@@ -60,6 +60,16 @@ class Settings(Value):
         description="who changes the database's tables: whatever starts first, or `turnout migrate` alone",
     )
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives a power cut")
+    artifacts: str = Field(
+        "",
+        pattern=r"^((gs|s3)://[a-z0-9][a-z0-9._-]{1,220}(/[A-Za-z0-9._/-]{0,100})?)?$",
+        description="where logs and files are kept: gs://BUCKET/PREFIX or s3://BUCKET/PREFIX; empty: under the home",
+    )
+    artifacts_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="of a store that speaks like S3, or of an emulator; empty: AWS's or Google's own",
+    )
     kafka_bootstrap: str = Field("", description="HOST:PORT,…; empty: the embedded log")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how brokers are spoken to"

@@ -12,6 +12,7 @@ from turnout.core.errors import PermanentError
 
 if TYPE_CHECKING:
     from turnout.adapters.artifacts import FileArtifacts
+    from turnout.adapters.artifacts_objects import Bucket, ObjectArtifacts
     from turnout.adapters.claims import FileClaims
     from turnout.adapters.config_files import BoundSecrets, ProjectFolder
     from turnout.adapters.git_snapshot import Snapshot
@@ -129,10 +130,27 @@ class Foundations:
         return snapshot(self.mirrors, path)
 
     @cached_property
-    def artifacts(self) -> FileArtifacts:
-        from turnout.adapters.artifacts import FileArtifacts
+    def artifacts(self) -> FileArtifacts | ObjectArtifacts:
+        """Raises: PermanentError where nobody can sign in to the bucket."""
+        if not self.settings.artifacts:
+            from turnout.adapters.artifacts import FileArtifacts
 
-        return FileArtifacts(self.settings.home / "artifacts")
+            return FileArtifacts(self.settings.home / "artifacts")
+        from turnout.adapters.artifacts_objects import ObjectArtifacts
+
+        kind, _, place = self.settings.artifacts.partition("://")
+        name, _, prefix = place.partition("/")
+        return ObjectArtifacts(self._bucket(kind, name), prefix.strip("/"))
+
+    def _bucket(self, kind: str, name: str) -> Bucket:
+        endpoint = self.settings.artifacts_endpoint
+        if kind == "gs":
+            from turnout.adapters.artifacts_gcs import open_gcs
+
+            return open_gcs(name, endpoint)
+        from turnout.adapters.artifacts_s3 import open_s3
+
+        return open_s3(name, endpoint)
 
     @cached_property
     def claims(self) -> FileClaims:
