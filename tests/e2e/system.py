@@ -56,11 +56,13 @@ pipeline:
 
 @dataclass
 class System:
-    """``settings``: environment variables besides the usual ones; ``arguments``: more of `turnout up`."""
+    """``settings``: environment variables besides the usual ones; ``arguments``: more of `turnout up`; ``tree``: where
+    the code is."""
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    tree: Path = ROOT
 
     def __post_init__(self) -> None:
         self.workspace = Workspace([CHANNEL])
@@ -108,7 +110,7 @@ class System:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "turnout", "up", "--port", "0", *self.arguments],
-                cwd=ROOT,
+                cwd=self.tree,
                 env=self.environ,
                 stdout=output,
                 stderr=output,
