@@ -250,7 +250,7 @@ def fetch_task(client: GatewayClient, patience: float) -> m.TaskRequested:
     """Raises: NotWanted, PermanentError, TransientError."""
     found = client.patiently(lambda: client.get("task"), patience)
     try:
-        return m.TaskRequested.model_validate_json(json.dumps(found | {"token": ""}))
+        return m.TaskRequested.model_validate_json(json.dumps(found | {"token": ""}), extra="ignore")
     except ValueError as error:
         raise PermanentError(
             "the gateway gave a task that this agent does not understand",
