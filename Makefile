@@ -94,7 +94,7 @@ pictures: $(READY) ## Take the pictures of the console in docs/img; needs Chromi
 package: $(READY) ## Make the functions' packages, build/functions/<function>.zip: ONLY="webhook gateway" PROJECTS=FOLDER
 	@$(BIN)/python -m local.package.build --only '$(ONLY)' --projects '$(PROJECTS)'
 
-images: $(READY) ## Build the agents' images: ONLY="lint test" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
+images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \
 		--base '$(BASE)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
 

@@ -1,4 +1,5 @@
-"""Builds the images of the agents from what is committed, with docker or buildah: ``python -m local.images.build``.
+"""Builds the images of Turnout and of the agents from what is committed, with docker or buildah:
+``python -m local.images.build``.
 
 Labels and files bear the commit's time, so that the same commit says the same of itself.
 """
@@ -24,6 +25,10 @@ Engine = Literal["docker", "buildah"]
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("sdk", "node")
 """Stages of ``agents/sdk/Dockerfile`` that the agents' images stand on, in the order of building."""
+ITSELF = "turnout"
+"""The image of Turnout: dispatcher, functions, resident agents."""
+SOURCES = ("agents", "functions", "local/images/turnout", "pyproject.toml", "requirements.txt", "turnout")
+"""What the images are made of."""
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _DAEMON_WITHIN = 10  # seconds
 
@@ -86,11 +91,11 @@ def agents(root: Path = ROOT) -> tuple[str, ...]:
 
 
 def images(only: Sequence[str], root: Path = ROOT) -> tuple[Image, ...]:
-    """What is to be built for these agents, in order. Raises: PermanentError for one that has no image."""
+    """What is to be built, in order; empty: all. Raises: PermanentError for one that has no image."""
     known = agents(root)
-    if unknown := sorted(set(only) - {*known, *SHARED}):
+    if unknown := sorted(set(only) - {*known, *SHARED, ITSELF}):
         raise PermanentError(
-            f"no image for {', '.join(unknown)}", f"there are {', '.join((*SHARED, *known))}"
+            f"no image for {', '.join(unknown)}", f"there are {', '.join((ITSELF, *SHARED, *known))}"
         )
     chosen = [each for each in known if not only or each in only]
     made = [
@@ -101,7 +106,8 @@ def images(only: Sequence[str], root: Path = ROOT) -> tuple[Image, ...]:
     if "node" in wanted:
         wanted.add("sdk")
     shared = [Image(each, "agents/sdk/Dockerfile", each) for each in SHARED if each in wanted]
-    return (*shared, *made)
+    itself = [Image(ITSELF, "local/images/turnout/Dockerfile")] if not only or ITSELF in only else []
+    return (*shared, *made, *itself)
 
 
 def _needs(dockerfile: Path) -> tuple[str, ...]:
@@ -111,7 +117,11 @@ def _needs(dockerfile: Path) -> tuple[str, ...]:
 
 
 def name_of(kind: str, asked: Asked, tag: str) -> str:
-    return f"{asked.registry}turnout-{kind}:{tag}"
+    return f"{asked.registry}{_title(kind)}:{tag}"
+
+
+def _title(kind: str) -> str:
+    return ITSELF if kind == ITSELF else f"turnout-{kind}"
 
 
 def command(
@@ -143,7 +153,7 @@ def command(
         argv += ["--build-arg", f"{key}={value}"]
     for key in named:  # by name: a value may hold a password, and others see command lines
         argv += ["--build-arg", key]
-    titled = commit.labels | {"org.opencontainers.image.title": f"turnout-{image.kind}"}
+    titled = commit.labels | {"org.opencontainers.image.title": _title(image.kind)}
     for key, value in sorted(titled.items()):
         argv += ["--label", f"{key}={value}"]
     return [*argv, str(context)]
@@ -152,15 +162,15 @@ def command(
 def read_commit(root: Path = ROOT) -> Commit:
     """Raises: PermanentError outside a checkout."""
     said = _git(root, "log", "-1", "--format=%H %ct").split()
-    changed = bool(_git(root, "status", "--porcelain", "--", "agents", "turnout"))
+    changed = bool(_git(root, "status", "--porcelain", "--", *SOURCES))
     source = _git(root, "config", "--get", "remote.origin.url", needed=False).strip()
     public = source.startswith("https://") and "@" not in source  # a clone's address may hold a token
     return Commit(said[0], int(said[1]), changed, source if public else "")
 
 
 def stage(into: Path, commit: Commit, ca: Path | None, root: Path = ROOT) -> None:
-    """The context of the builds: what git knows of the library and the agents, at the commit's time."""
-    for name in _git(root, "ls-files", "-z", "--", "agents", "turnout").split("\0"):
+    """The context of the builds: what git knows of what they are made of, at the commit's time."""
+    for name in _git(root, "ls-files", "-z", "--", *SOURCES).split("\0"):
         if not name or not (root / name).is_file():
             continue
         target = into / name
@@ -221,7 +231,8 @@ def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
             name = name_of(image.kind, asked, tag)
             _must(_run([asked.engine, "push", name], given), name)
             print(f"pushed {name}", flush=True)
-    print(f"To use them: TURNOUT_AGENT_IMAGES={name_of('{agent}', asked, tag)}")
+    if any(image.kind != ITSELF for image in chosen):
+        print(f"To use them: TURNOUT_AGENT_IMAGES={name_of('{agent}', asked, tag)}")
 
 
 def _size(engine: Engine, name: str, environ: Mapping[str, str]) -> str:
@@ -252,7 +263,9 @@ def _git(root: Path, *arguments: str, needed: bool = True) -> str:
 
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Asked:
     """Raises: PermanentError."""
-    parser = argparse.ArgumentParser(prog="make images", description="Build the images of the agents.")
+    parser = argparse.ArgumentParser(
+        prog="make images", description="Build the images of Turnout and of its agents."
+    )
     parser.add_argument("--engine", default="", help="docker or buildah; by default what is there")
     parser.add_argument(
         "--registry", default="", help="what stands before the names: registry.example.org/team"
@@ -262,7 +275,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     parser.add_argument("--ca", default="", help="a file of certificates to trust besides")
     parser.add_argument("--network", default="", help="of the builds")
     parser.add_argument("--push", default="", help="1: push them")
-    parser.add_argument("--only", default="", help="these agents, separated by blanks or commas")
+    parser.add_argument("--only", default="", help="these agents, or turnout, separated by blanks or commas")
     given = parser.parse_args(argv)
     if given.ca and not Path(given.ca).is_file():
         raise PermanentError(f"CA={given.ca}: there is no such file")

@@ -11,13 +11,13 @@ import hashlib
 import io
 import subprocess
 import sys
-import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from local.images.turnout.metadata import metadata
 from local.package.closure import Closure, Code, closure
 from local.package.distributions import Locked, needed, owners, read_lock
 from turnout.core.errors import PermanentError
@@ -77,7 +77,8 @@ class Packages:
         files = {path: self._read(path) for path in self._paths(modules)}
         files["main.py"] = self._read(self._code.modules[main])
         files["requirements.txt"] = "".join(self.lock[each].text for each in needs).encode()
-        files |= metadata(self._root)
+        name, said = metadata(self._root / "pyproject.toml")
+        files[name] = said.encode()
         files |= {f"projects/{name}": content for name, content in self._projects.items()}
         return Package(function, found, tuple(needs), files)
 
@@ -103,13 +104,6 @@ class Packages:
 
     def _read(self, path: str) -> bytes:
         return (self._root / path).read_bytes()
-
-
-def metadata(root: Path = ROOT) -> dict[str, bytes]:
-    """What ``importlib.metadata`` reads where the library lies on the path, and is not installed."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    said = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    return {f"{project['name']}-{project['version']}.dist-info/METADATA": said.encode()}
 
 
 def read_projects(folder: str) -> dict[str, bytes]:

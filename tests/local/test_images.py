@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
 from local.images import build
 from local.images.build import Asked, Commit, Image
+from local.images.turnout import metadata
 from turnout.core.errors import PermanentError
 from turnout.core.topics import AGENT_KINDS
 
 COMMIT = Commit("4f2a90c1d3e5" + "0" * 28, 1_700_000_000, changed=False, source="https://example.org/turnout")
+
+DOCKERFILE = "local/images/turnout/Dockerfile"
 
 
 def test_every_agent_that_is_built_in_has_an_image() -> None:
@@ -25,8 +29,52 @@ def test_what_an_agents_image_stands_on_is_built_before_it() -> None:
         build.images(["lint", "rust"])
 
 
+def test_turnout_itself_has_an_image_of_its_name() -> None:
+    (image,) = build.images(["turnout"])
+    assert image.needs == ()
+    assert build.images([])[-1] == image
+    asked = Asked("docker", registry="r.example.org/ci/", tag="1")
+    argv = build.command(image, asked, COMMIT, Path("/c"), {})
+    assert argv[-1] == "/c"
+    assert argv[argv.index("--file") + 1] == "/c/local/images/turnout/Dockerfile"
+    assert argv[argv.index("--tag") + 1] == "r.example.org/ci/turnout:1"
+    assert "org.opencontainers.image.title=turnout" in argv
+    assert "--target" not in argv
+
+
+def test_every_image_runs_as_nobody_in_particular_and_can_be_read_only() -> None:
+    for dockerfile in (build.ROOT / each.dockerfile for each in build.images(["turnout", "sdk"])):
+        text = dockerfile.read_text()
+        assert "\nUSER 10001:10001\n" in text
+        assert "PYTHONDONTWRITEBYTECODE=1" in text
+        assert "compileall" in text
+
+
+def test_what_an_image_copies_is_in_its_context() -> None:
+    ignored = (build.ROOT / ".dockerignore").read_text().splitlines()
+    assert sorted(each[1:] for each in ignored if each.startswith("!")) == sorted(build.SOURCES)
+    lines = (build.ROOT / "local/images/turnout/Dockerfile").read_text().splitlines()
+    copied = [
+        each
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for each in line.split()[1:-1]
+    ]
+    assert copied
+    for each in copied:
+        assert each.startswith(build.SOURCES)
+        assert (build.ROOT / each).exists() or each.endswith("[t]")
+
+
+def test_the_library_in_the_image_says_its_name_and_version(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'turnout'\nversion = '0.7'\n")
+    metadata.main(str(tmp_path / "pyproject.toml"), str(tmp_path / "src"))
+    (found,) = distributions(path=[str(tmp_path / "src")])
+    assert (found.name, found.version) == ("turnout", "0.7")
+
+
 def test_no_image_names_a_version_that_moves() -> None:
-    for dockerfile in sorted((build.ROOT / "agents").glob("*/Dockerfile")):
+    for dockerfile in [*sorted((build.ROOT / "agents").glob("*/Dockerfile")), build.ROOT / DOCKERFILE]:
         lines = dockerfile.read_text().splitlines()
         for line in (each for each in lines if each.startswith("FROM ")):
             assert line.split()[1].startswith("${") or line.split()[1] in ("debian", "sdk"), (
