@@ -37,6 +37,9 @@ def _granted(kind: str, after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield after["member"], f"{_role(after)} {after['secret_id'].removeprefix('turnout-')}"
         case "google_storage_bucket_iam_member":
             yield after["member"], f"{_role(after)} {_last(after['bucket'])}"
+        case "google_service_account_iam_member":
+            owner = _account(f"serviceAccount:{_last(after['service_account_id'], '/')}")
+            yield after["member"], f"{_role(after)} {owner}"
         case _ if kind.endswith("_iam_member"):
             yield after["member"], _role(after)
         case _ if "_iam_" in kind and kind != "google_project_iam_custom_role":

@@ -13,6 +13,13 @@ locals {
   emails = { for part, account in google_service_account.this : part => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
 }
 
+# The gateway signs the addresses that jobs put artifacts to, and has no key of its own: IAM signs, as itself alone.
+resource "google_service_account_iam_member" "gateway" {
+  service_account_id = "projects/${var.project}/serviceAccounts/${local.emails["gateway"]}"
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = "serviceAccount:${local.emails["gateway"]}"
+}
+
 # The builder makes images out of the functions' sources. It reads and writes those (modules/artifacts), and:
 resource "google_project_iam_member" "builder" {
   project = var.project

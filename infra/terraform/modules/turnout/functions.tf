@@ -26,6 +26,7 @@ locals {
   settings = merge(local.kafka, {
     TURNOUT_HOME                = "/tmp/turnout"
     TURNOUT_PROJECTS            = "/workspace/projects"
+    TURNOUT_ARTIFACTS           = "gs://${module.artifacts.artifacts}"
     TURNOUT_CONSOLE_URL         = local.urls["console"]
     TURNOUT_GATEWAY_URL         = local.urls["gateway"]
     TURNOUT_GITHUB_APP_ID       = var.github_app.id

@@ -7,6 +7,7 @@ resource "google_project_service" "this" {
     "cloudscheduler.googleapis.com",
     "compute.googleapis.com",
     "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
     "managedkafka.googleapis.com",
     "monitoring.googleapis.com",
     "run.googleapis.com",
