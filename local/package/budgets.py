@@ -21,7 +21,7 @@ BUDGETS: Mapping[str, Budget] = {
     "orchestrator": Budget(800, 1_050_000, 62),
     "launcher": Budget(760, 1_050_000, 82),
     "reporter": Budget(590, 950_000, 60),
-    "sweeper": Budget(860, 1_600_000, 86),
-    "gateway": Budget(790, 950_000, 68),
-    "console": Budget(890, 1_950_000, 70),
+    "sweeper": Budget(860, 1_650_000, 94),
+    "gateway": Budget(790, 950_000, 76),
+    "console": Budget(890, 2_000_000, 79),
 }

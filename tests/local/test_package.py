@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from local.package.budgets import BUDGETS, Budget
-from local.package.build import ALL, Package, Packages, main, read_projects
+from local.package.build import ALL, ROOT, Package, Packages, main, read_projects
 from local.package.closure import Code, closure
 from local.package.distributions import needed, owner, owners, read_lock
 from local.package.imports import Import, imports
@@ -187,6 +188,17 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no function cook" in capsys.readouterr().err
     (tmp_path / "shop.yml").write_text("repository: acme/shop\n")
     assert read_projects(str(tmp_path)) == {"shop.yml": b"repository: acme/shop\n"}
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_the_entry_point_that_terraform_names_is_what_main_defines(function: str) -> None:
+    body = ast.parse((ROOT / f"functions/{function}/main.py").read_text()).body
+    assert function in {
+        each.name for each in body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    terraform = (ROOT / "infra/terraform/modules/function/main.tf").read_text()
+    assert re.search(r"entry_point\s+= var\.function\n", terraform)
+    assert "GOOGLE_FUNCTION_SOURCE" not in terraform, "main.py is where it is looked for"
 
 
 def test_every_function_has_a_budget() -> None:

@@ -24,6 +24,7 @@ from turnout.cli.stack import serve_dispatcher
 from turnout.core.envelope import Envelope
 from turnout.core.errors import PermanentError
 from turnout.core.topics import AGENT_REPORT
+from turnout.stack import parts
 from turnout.stack.health import judged, told_at
 
 URLS = {"orchestrator": "http://127.0.0.1:1/o", "reporter": "http://127.0.0.1:1/r"}
@@ -73,6 +74,25 @@ def test_it_does_not_start_before_it_knows_where_all_functions_are(
         monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=f"no address of {missing} "):
         serve_dispatcher(0)
+
+
+@pytest.mark.usefixtures("_fresh")
+@pytest.mark.parametrize(("node", "member"), [("", ""), ("east", "dispatcher.east")])
+def test_instances_that_are_told_the_same_are_members_of_their_own(
+    node: str, member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[tuple[object, ...]] = []
+
+    def run(_urls: object, topics: dict[str, object], _ready: object, *, member: str, port: int) -> None:
+        began.append((sorted(topics), member, port))
+
+    monkeypatch.setattr(parts, "run_dispatcher", run)
+    monkeypatch.setenv(
+        "TURNOUT_FUNCTION_URLS", json.dumps(URLS | {"launcher": "http://l", "sweeper": "http://s"})
+    )
+    monkeypatch.setenv("TURNOUT_NODE", node)
+    serve_dispatcher(8080)
+    assert began == [(["launcher", "orchestrator", "reporter"], member, 8080)]
 
 
 def test_records_are_posted_with_an_identity_and_what_is_under_way_ends_before_it_does(
