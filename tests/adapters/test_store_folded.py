@@ -12,13 +12,17 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from tests.contracts.store_runs import Story, at, run_finished
+from tests.test_orchestration import FakeClock
 from turnout.adapters.store import folded
 from turnout.adapters.store.figures import SqlFigures
 from turnout.adapters.store.sql_store import SqlStore, open_store
 from turnout.core import events as e
 from turnout.core.errors import Newer, TransientError
 from turnout.core.facts import facts_of
+from turnout.core.messages import CancelRun, RunRequested, wrap
+from turnout.core.model import Outcome
 from turnout.core.run import Run
+from turnout.orchestration import Orchestrator, Planned
 
 ELSEWHERE = (folded.FORM, "other")
 """What makes a state one that another version has folded."""
@@ -40,6 +44,10 @@ def rewrite(store: SqlStore, table: str, column: str, *swaps: tuple[str, str]) -
                 f"UPDATE {table} SET {column} = replace({column}, :was, :now) WHERE instr({column}, :was)"
             )
             assert connection.execute(text(statement), {"was": was, "now": now}).rowcount > 0, was
+
+
+def nobody_plans(_asked: RunRequested) -> Planned:
+    raise AssertionError("no run is asked for")
 
 
 def run_of(store: SqlStore, run: str) -> Run:
@@ -123,3 +131,22 @@ def test_a_tally_of_a_newer_version_is_read_but_not_added_to(sqlite_store: SqlSt
     with pytest.raises(Newer, match="counts what this one does not know"):
         figures.count(facts, at(21))
     assert len(figures.uncounted()) == 1
+
+
+def test_a_message_about_such_a_run_comes_again_and_the_sweep_goes_on_with_the_others(
+    sqlite_store: SqlStore, other: SqlStore
+) -> None:
+    mended, plain = Story(sqlite_store, "a"), Story(sqlite_store, "b")
+    mended.begin(due_at=at(1))
+    plain.begin(due_at=at(2))
+    mended.tell(e.RunHalted(at=at(0), stage="unit", outcome=Outcome.FAILURE, reason="r"), due_at=at(1))
+    rewrite(sqlite_store, "events", "body", ("run_halted", "run_mended"))
+    rewrite(sqlite_store, "runs", "state", ELSEWHERE)
+    orchestrator = Orchestrator(other, None, nobody_plans, FakeClock(at(60)), b"key")
+    message = wrap(CancelRun(run=mended.id, by="ada"), id="m1", source="/test", at=at(2))
+    with pytest.raises(Newer):
+        orchestrator.handle(message)
+    assert not other.seen("m1")
+    with pytest.raises(Newer):
+        orchestrator.sweep()
+    assert run_of(other, plain.id).version > plain.state.version

@@ -32,7 +32,6 @@ class Foundations:
     @cached_property
     def store(self) -> SqlStore:
         """Raises: TransientError where a job makes the tables, and has not."""
-        from turnout.adapters.store.schema import require
         from turnout.adapters.store.sql_store import open_store
 
         try:
@@ -46,6 +45,8 @@ class Foundations:
         except PermanentError as error:
             raise InvalidSettings(f"TURNOUT_DATABASE_URL: {error.message}", error.hint) from error
         if self.settings.migrate == "job":
+            from turnout.adapters.store.schema import require
+
             require(found.database)
         return found
 
