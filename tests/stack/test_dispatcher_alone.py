@@ -40,6 +40,18 @@ def test_it_is_well_while_it_asks_the_bus_for_records(silent: float | None, stat
     assert said in told[1]
 
 
+@pytest.mark.parametrize(
+    ("silent", "healthz", "livez"), [(0.0, 200, 200), (None, 503, 200), (61.0, 503, 503)]
+)
+def test_only_a_dispatcher_that_hangs_is_to_be_started_again(
+    silent: float | None, healthz: int, livez: int
+) -> None:
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    with told_at(port, lambda: silent):
+        assert [_health(port), _health(port, "livez"), _health(port, "")] == [healthz, livez, 404]
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_change() -> None:
     with (
         socket.create_server(("", 0)) as taken,
@@ -139,8 +151,8 @@ def test_records_are_posted_with_an_identity_and_what_is_under_way_ends_before_i
     made.store.close()
 
 
-def _health(port: int) -> int:
+def _health(port: int, path: str = "healthz") -> int:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1, trust_env=False).status_code
+        return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=1, trust_env=False).status_code
     except httpx.HTTPError:
         return 0

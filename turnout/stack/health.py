@@ -16,7 +16,8 @@ LONGEST = 60.0
 
 @contextmanager
 def told_at(port: int, silent: Callable[[], float | None]) -> Iterator[int]:
-    """Answer ``/healthz`` on every address of this machine while it is entered: 200, or 503 and why; gives the port.
+    """Answer on every address of this machine while it is entered: 200, or 503 and why. ``/healthz``: it works;
+    ``/livez``: starting it again would not help. Gives the port.
 
     ``silent``: as `turnout.dispatcher.Dispatcher.silent`. 0: nothing is answered. Raises: PermanentError (port taken).
     """
@@ -53,7 +54,14 @@ def _handler(silent: Callable[[], float | None]) -> type[BaseHTTPRequestHandler]
         timeout = 5  # seconds; nobody holds a thread of ours
 
         def do_GET(self) -> None:
-            status, said = judged(silent()) if self.path == "/healthz" else (404, "there is /healthz")
+            found = silent()
+            match self.path:
+                case "/livez" if found is None:  # the bus comes back without us
+                    status, said = 200, judged(found)[1]
+                case "/healthz" | "/livez":
+                    status, said = judged(found)
+                case _:
+                    status, said = 404, "there are /healthz and /livez"
             body = f"{said}\n".encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/plain")

@@ -16,6 +16,17 @@ resource "google_cloud_run_v2_worker_pool" "this" {
     containers {
       image   = var.image
       command = var.command
+      args    = ["--port", "8080"] # for the probe alone: nobody else reaches it
+
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
+        http_get {
+          path = "/livez"
+          port = 8080
+        }
+      }
 
       resources {
         limits = {

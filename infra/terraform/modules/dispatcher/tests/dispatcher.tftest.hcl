@@ -10,6 +10,10 @@ run "a_pool_of_its_own_size" {
     condition     = google_cloud_run_v2_worker_pool.this.deletion_protection
     error_message = "It is not destroyed by mistake."
   }
+  assert {
+    condition     = contains(google_cloud_run_v2_worker_pool.this.template[0].containers[0].args, tostring(google_cloud_run_v2_worker_pool.this.template[0].containers[0].liveness_probe[0].http_get[0].port))
+    error_message = "It tells its health where it is asked for it."
+  }
 }
 
 run "more_than_there_are_partitions_is_refused" {
