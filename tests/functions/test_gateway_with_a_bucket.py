@@ -31,7 +31,9 @@ def test_a_push_leaves_its_log_and_its_files_in_the_bucket(
         bucket._client.create_bucket(Bucket="artifacts")
         settings = {"TURNOUT_ARTIFACTS": "s3://artifacts/ci", "TURNOUT_ARTIFACTS_ENDPOINT": endpoint}
         with System(tmp_path, SETTINGS | settings) as system:
-            run = push(system, "echo it knows ${AWS_SECRET_ACCESS_KEY-nothing}; mkdir -p out; echo kept > out/a.txt")
+            run = push(
+                system, "echo it knows ${AWS_SECRET_ACCESS_KEY-nothing}; mkdir -p out; echo kept > out/a.txt"
+            )
             (ended,) = system.wait_for([run])
             assert ended.outcome is Outcome.SUCCESS, ended.reason
             artifacts = system.wiring.artifacts
