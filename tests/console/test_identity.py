@@ -407,7 +407,7 @@ def test_the_page_of_the_audit_log_is_for_those_whom_the_api_tells_it(console: W
     browser = visit(console)
     enter(browser, console)
     shown = browser.get("/settings/audit-log")
-    assert (shown.status_code, '<code>sign in</code>' in shown.text) == (200, True)
+    assert (shown.status_code, "<code>sign in</code>" in shown.text) == (200, True)
     assert 'href="/settings/audit-log"' in browser.get("/settings/tokens").text
     nobody = browser.get("/settings/audit-log", params={"person": "nobody"})
     assert "Nothing is written down here yet" in nobody.text
