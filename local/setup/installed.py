@@ -132,9 +132,8 @@ def _bytecode(path: Path, known: set[Path], root: Path) -> list[str]:
         path.unlink()
         return []
     ours = f".{importlib.util.cache_from_source('x.py').rpartition('x.')[2]}"
-    if path.name.endswith(
-        ours
-    ):  # the standard library takes a dot in a file's name for a level of optimisation
+    # the standard library takes a dot in a file's name for a level of optimisation
+    if path.name.endswith(ours):
         source = path.parent.parent / f"{path.name.removesuffix(ours)}.py"
     else:
         try:

@@ -146,7 +146,10 @@ def console_link(json: Json = False) -> None:
 @app.command()
 def dispatcher(
     port: Annotated[
-        int, typer.Option(envvar="PORT", min=0, max=65535, help="Tell its health at /healthz and /livez; 0: nowhere.")
+        int,
+        typer.Option(
+            envvar="PORT", min=0, max=65535, help="Tell its health at /healthz and /livez; 0: nowhere."
+        ),
     ] = 0,
 ) -> None:
     """Post what happens to the functions at TURNOUT_FUNCTION_URLS until told to stop."""
