@@ -148,7 +148,29 @@ def test_each_function_runs_as_itself_with_settings_that_are_valid(
         }
         secrets = {secret["key"] for secret in config["secret_environment_variables"]}
         assert {*given, *secrets} <= known
-        read_settings(given | dict.fromkeys(secrets, "x") | {"TURNOUT_HOME": str(tmp_path)})
+        later = {"TURNOUT_HOME": str(tmp_path), "TURNOUT_DATABASE_URL": "postgresql://known/later"}
+        read_settings(given | dict.fromkeys(secrets, "x") | later)
+
+
+@pytest.mark.real
+def test_one_job_changes_the_tables_and_the_functions_wait_for_it(prod: dict[str, Any]) -> None:
+    (job,) = [each for each in made(prod, "google_cloud_run_v2_job") if each["name"] == "turnout-migrate"]
+    task = job["template"][0]["template"][0]
+    (container,) = task["containers"]
+    assert (container["command"], task["service_account"]) == (
+        ["turnout", "migrate"],
+        "turnout-migrator@acme-turnout.iam.gserviceaccount.com",
+    )
+    assert {each["name"] for each in container["env"]} == {
+        "TURNOUT_HOME",
+        "TURNOUT_DATABASE_URL",
+        "TURNOUT_DATABASE_IDENTITY",
+        "TURNOUT_DATABASE_ROLES",
+    }
+    owners = [each["name"] for each in made(prod, "google_sql_user") if each["database_roles"]]
+    assert owners == ["turnout-migrator@acme-turnout.iam"]
+    for each in made(prod, "google_cloudfunctions2_function"):
+        assert each["service_config"][0]["environment_variables"]["TURNOUT_MIGRATE"] == "job"
 
 
 @pytest.mark.real

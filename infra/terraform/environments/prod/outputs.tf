@@ -13,6 +13,11 @@ output "github" {
   value       = module.turnout.github
 }
 
+output "migrate" {
+  description = "Changes the database's tables: before an update, and the first time."
+  value       = module.turnout.migrate
+}
+
 output "images" {
   description = "For `make images REGISTRY=… PUSH=1`."
   value       = module.turnout.images

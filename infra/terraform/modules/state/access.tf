@@ -4,6 +4,9 @@ resource "google_sql_user" "this" {
   instance = google_sql_database_instance.this.name
   name     = trimsuffix(each.value, ".gserviceaccount.com") # as Cloud SQL calls a service account
   type     = "CLOUD_IAM_SERVICE_ACCOUNT"
+
+  # The others may do nothing before `turnout migrate` has opened the tables to them.
+  database_roles = each.key == var.owner ? ["cloudsqlsuperuser"] : null
 }
 
 resource "google_project_iam_member" "login" {

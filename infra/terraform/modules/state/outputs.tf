@@ -6,6 +6,11 @@ output "urls" {
   }
 }
 
+output "roles" {
+  description = "Those that the tables are to be opened to, as the database calls them."
+  value       = [for name, user in google_sql_user.this : user.name if name != var.owner]
+}
+
 output "instance" {
   description = "Name of the instance."
   value       = google_sql_database_instance.this.name

@@ -54,3 +54,12 @@ variable "users" {
   description = "Names of the accounts that use the database, and their e-mail addresses. They sign in with their identity: there is no password."
   type        = map(string)
 }
+
+variable "owner" {
+  description = "Which of them makes the tables, and owns them."
+  type        = string
+  validation {
+    condition     = contains(keys(var.users), var.owner)
+    error_message = "One of the users makes the tables."
+  }
+}

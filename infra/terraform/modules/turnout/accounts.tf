@@ -1,7 +1,7 @@
 # One account for each part. What each may do is said where the thing is that it does it to; docs/deploy-gcp.md has it
 # all in one table.
 resource "google_service_account" "this" {
-  for_each     = toset(concat(keys(local.functions), ["dispatcher", "scheduler", "builder"]))
+  for_each     = toset(concat(keys(local.functions), ["dispatcher", "scheduler", "builder", "migrator"]))
   project      = var.project
   account_id   = "${var.name}-${each.key}"
   display_name = "Turnout: ${each.key}"

@@ -35,6 +35,8 @@ locals {
     TURNOUT_CONSOLE_ADMINS      = join(",", [for login in sort(var.admins) : "@${login}"])
     TURNOUT_LAUNCHER_RUNTIMES   = "cloudrun"
     TURNOUT_CLOUDRUN_JOBS       = module.agent_jobs.pattern
+    TURNOUT_DATABASE_IDENTITY   = "google"
+    TURNOUT_MIGRATE             = "job"
     TURNOUT_ORCHESTRATOR_TIMERS = "false" # an instance sleeps between requests; the sweeper is called each minute
   })
 }

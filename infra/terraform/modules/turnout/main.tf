@@ -15,7 +15,8 @@ module "state" {
   tier             = var.sizes.database_tier
   highly_available = var.sizes.database_standby
   protected        = var.protected
-  users            = { for function in keys(local.functions) : function => local.emails[function] }
+  users            = { for part in concat(keys(local.functions), ["migrator"]) : part => local.emails[part] }
+  owner            = "migrator"
 }
 
 module "artifacts" {

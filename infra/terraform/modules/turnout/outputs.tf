@@ -8,6 +8,11 @@ output "console_url" {
   value       = local.urls["console"]
 }
 
+output "migrate" {
+  description = "Changes the database's tables, before the functions of a new version are there, and the first time."
+  value       = "gcloud run jobs execute ${google_cloud_run_v2_job.migrate.name} --project=${var.project} --region=${var.region} --wait"
+}
+
 output "images" {
   description = "For `make images REGISTRY=… PUSH=1`."
   value       = module.artifacts.images

@@ -24,6 +24,26 @@ run "the_database_is_private_and_knows_no_password" {
   }
 }
 
+run "one_account_makes_the_tables" {
+  command = apply
+  assert {
+    condition     = [for name, user in google_sql_user.this : name if length(coalesce(user.database_roles, [])) > 0] == ["migrator"]
+    error_message = "And no other may."
+  }
+  assert {
+    condition     = output.roles == ["turnout-webhook@acme-turnout.iam"]
+    error_message = "They are opened to the others."
+  }
+}
+
+run "an_owner_that_is_no_user_is_refused" {
+  command = plan
+  variables {
+    owner = "nobody"
+  }
+  expect_failures = [var.owner]
+}
+
 run "a_tier_that_is_none_is_refused" {
   command = plan
   variables {
