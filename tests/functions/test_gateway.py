@@ -253,7 +253,7 @@ def test_no_name_leads_out_of_the_attempts_own_folder(job: Job, name: str) -> No
         ("logs", b'{"sequence": 0, "offset": 0, "text": "\\ud800"}'),
         ("logs", b"\xff"),
         ("finished", b'{"result": {"outcome": "splendid"}}'),
-        ("finished", b'{"result": {"outcome": "success", "secret": "hunter2"}}'),
+        ("finished", b'{"result": {"outcome": "success", "summary": 7, "secret": "hunter2"}}'),
         ("artifacts", b'{"name": "", "size": 1, "sha256": "0"}'),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -12,10 +11,8 @@ NAMED = {(file, test) for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", PAG
 
 
 def in_file(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text("utf-8"))
-    return {
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+    """Also those of a contract, which are methods."""
+    return set(re.findall(r"^ *def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE))
 
 
 def test_every_test_that_is_named_exists() -> None:
