@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -12,7 +13,10 @@ NAMED = {(file, test) for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", PAG
 
 def in_file(path: Path) -> set[str]:
     """Also those of a contract, which are methods."""
-    return set(re.findall(r"^ *def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE))
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return {
+        node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
 
 
 def test_every_test_that_is_named_exists() -> None:
