@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.mutations import PLANTS, Found, look_for
 from tests.simulation.playing import play_all
 
-WITHIN = 400
+WITHIN = 1500
 """Seeds."""
 SEEN_AT_ONCE = (
     "there is no inbox: a message that comes twice is handled twice",
