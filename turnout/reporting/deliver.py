@@ -113,13 +113,12 @@ def run_all(steps: Sequence[Callable[[], object]]) -> None:
 def _tell(message: ReportRequested, current: Report, channel: Channel, store: Reports, clock: Clock) -> None:
     ledger = Ledger(store, clock, message.run, channel.name, message.fact)
     silence = channel.silent(current.run)
+    last = _facts(message, current.run, store) if message.fact == FINISHED else {}
     if silence:
-        if message.fact == FINISHED:
-            ledger.settle(_facts(message, current.run, store), SKIPPED, silence[:500])
+        if last:
+            ledger.settle(last, SKIPPED, silence[:500])
         return
-    if message.fact == FINISHED:
-        others = tuple(name for name in _facts(message, current.run, store) if name != FINISHED)
-        ledger = replace(ledger, others=others)
+    ledger = replace(ledger, others=tuple(name for name in last if name != FINISHED))
     before = ledger.find(message.fact)
     settled = before is not None and before.status in (SENT, SKIPPED) and before.version >= message.version
     if settled and not ledger.unfinished():
@@ -129,7 +128,7 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
     except Exception as error:
         ledger.note_failure(message.fact, str(error)[:500], message.version)
         raise
-    ledger.settle(_facts(message, current.run, store), told.status, told.reference[:500])
+    ledger.settle(last or _facts(message, current.run, store), told.status, told.reference[:500])
 
 
 def _facts(message: ReportRequested, run: Run, store: Reports) -> dict[str, int]:
