@@ -25,7 +25,7 @@ from turnout import dispatcher, orchestration, webhook
 from turnout.adapters import memory_store
 from turnout.adapters.memory_books import MemoryMissed
 from turnout.adapters.memory_store import MemoryStore
-from turnout.core import decider, inflight, outgoing, posting
+from turnout.core import advance, decider, inflight, outgoing, posting
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.errors import TransientError
@@ -265,24 +265,24 @@ def _no_fencing(patch: Patch) -> None:
 
 @_plant("stages start without what they need")
 def _no_needs(patch: Patch) -> None:
-    open_stage = decider._open_stage
+    open_stage = advance._open_stage
 
     def eager(d: Any, stage: Any) -> None:
         planned = d.run.planned(stage.name)
-        if stage.status is StageStatus.PENDING and not decider._stopping(d.run) and planned.approval is None:
+        if stage.status is StageStatus.PENDING and not advance._stopping(d.run) and planned.approval is None:
             d.emit(e.StageStarted(at=d.now, stage=stage.name))
-            decider._settle_tasks(d, stage.name)
+            advance._settle_tasks(d, stage.name)
         else:
             open_stage(d, stage)
 
-    patch.setattr(decider, "_open_stage", eager)
+    patch.setattr(advance, "_open_stage", eager)
 
 
 @_plant("a retry does not wait until it is due")
 def _hasty_retry(patch: Patch) -> None:
-    may = decider._may_launch
+    may = advance._may_launch
     patch.setattr(
-        decider,
+        advance,
         "_may_launch",
         lambda d, name, task: task.status is TaskStatus.RETRYING or may(d, name, task),
     )
@@ -292,7 +292,7 @@ def _hasty_retry(patch: Patch) -> None:
 def _endless_retries(patch: Patch) -> None:
     retry = retry_after
     patch.setattr(
-        decider,
+        advance,
         "retry_after",
         lambda run, stage, task, result: retry(run, stage, task.with_(retries=0, lost=0), result),
     )
@@ -302,7 +302,7 @@ def _endless_retries(patch: Patch) -> None:
 def _wrong_budget(patch: Patch) -> None:
     retry = retry_after
     patch.setattr(
-        decider,
+        advance,
         "retry_after",
         lambda run, stage, task, result: (
             Retry("pipeline", 0.0) if result.lost and task.retries < 5 else retry(run, stage, task, result)
@@ -328,7 +328,8 @@ def _approved_twice(patch: Patch) -> None:
 
 @_plant("more attempts run at once than the pipeline allows")
 def _no_limit(patch: Patch) -> None:
-    patch.setattr(decider, "_has_room", lambda _run: True)
+    for each in (advance, decider):
+        patch.setattr(each, "has_room", lambda _run: True)
 
 
 @_plant("agents are not told to stop")

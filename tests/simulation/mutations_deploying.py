@@ -14,7 +14,7 @@ from tests.simulation.launched import Containers
 from tests.simulation.machines import Jobs
 from tests.simulation.scenario import GATED, JOB, Scenario
 from turnout import orchestration
-from turnout.core import decider, environments
+from turnout.core import advance, environments
 from turnout.core import events as e
 from turnout.core import run as states
 from turnout.core.environments import NO_TURNS, Bundle, Turns
@@ -101,29 +101,29 @@ def rolled_back_again(patch: Patch) -> None:
             stage = stage.with_(rollback=None)
         return evolve(stage, event)
 
-    patch.setattr(decider, "_begin_rollback", again)
+    patch.setattr(advance, "_begin_rollback", again)
     patch.setattr(states, "_evolve_stage", forgetful)
 
 
 def not_waited_for(patch: Patch) -> None:
-    patch.setattr(decider, "_over", lambda stage: stage.status is states.StageStatus.FINISHED)
+    patch.setattr(advance, "_over", lambda stage: stage.status is states.StageStatus.FINISHED)
 
 
 def never_rolled_back(patch: Patch) -> None:
-    patch.setattr(decider, "_begin_rollback", lambda _d, _because, _reason: None)
+    patch.setattr(advance, "_begin_rollback", lambda _d, _because, _reason: None)
 
 
 def cancelled_as_others_are(patch: Patch) -> None:
-    advance = decider._advance_rollback
+    advance_rollback = advance._advance_rollback
 
     def stopped(d: Any, name: str) -> None:
         undone = d.run.stages[name].rollback
         if undone is not None and d.run.status is states.RunStatus.CANCELLING and undone.outcome is None:
             d.emit(e.RollbackFinished(at=d.now, stage=name, outcome=Outcome.CANCELLED))
         else:
-            advance(d, name)
+            advance_rollback(d, name)
 
-    patch.setattr(decider, "_advance_rollback", stopped)
+    patch.setattr(advance, "_advance_rollback", stopped)
 
 
 def no_time_for_results(patch: Patch) -> None:
