@@ -13,13 +13,14 @@ from turnout.core import messages as m
 from turnout.core.envelope import Envelope, Record, open_record
 from turnout.core.errors import Conflict, InvalidConfig, InvalidEnvelope, NotFound, Problem, TransientError
 from turnout.core.events import MessageIgnored
+from turnout.core.evolve import replay
 from turnout.core.ids import run_id
 from turnout.core.model import Outcome
 from turnout.core.plan import Concurrency, NotTriggered, Plan
 from turnout.core.policy import attempt_token
 from turnout.core.ports import Commit, Delivery, OutboxRow, Store
 from turnout.core.result import Result
-from turnout.core.run import Run, RunStatus, replay
+from turnout.core.run import Run, RunStatus
 from turnout.orchestration import Orchestrator, Planned
 from turnout.sweeping import Sweeper
 

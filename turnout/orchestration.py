@@ -30,6 +30,7 @@ from turnout.core.errors import (
     TransientError,
 )
 from turnout.core.events import Carried, Event, Timing
+from turnout.core.evolve import replay
 from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
 from turnout.core.nothing import Nothing, no_rerun
@@ -38,7 +39,7 @@ from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
 from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
 from turnout.core.proposal import Proposal
-from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, replay
+from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus
 from turnout.core.topics import PIPELINE_EVENTS
 from turnout.publishing import publish
 

@@ -21,7 +21,7 @@ VULNERABLE = "CVE-2021-33503"
 def watch(run: str) -> Run:
     """The run, live, until it ends. Raises: Disappointed when it does not."""
     from turnout.cli.live import LiveView
-    from turnout.core.run import replay
+    from turnout.core.evolve import replay
     from turnout.following import follow
     from turnout.wiring import wiring
 

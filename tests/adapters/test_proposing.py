@@ -23,11 +23,12 @@ from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.change import Change
 from turnout.core.config import ProjectConfig
+from turnout.core.evolve import replay
 from turnout.core.ids import run_id
 from turnout.core.model import ChangeKind
 from turnout.core.ports.recorded import Unknown
 from turnout.core.proposal import Proposal
-from turnout.core.run import Run, replay
+from turnout.core.run import Run
 from turnout.core.simulation import Simulation
 from turnout.orchestration import Orchestrator
 from turnout.planning import RepositoryPlanner

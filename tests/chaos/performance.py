@@ -21,8 +21,8 @@ from tests.chaos.theatre import Struck, Theatre
 from tests.e2e.system import SECRET
 from tests.waiting import wait_until
 from turnout.core.errors import TransientError
+from turnout.core.evolve import replay
 from turnout.core.ports import RunRow
-from turnout.core.run import replay
 from turnout.core.topics import AGENT_REPORT, AGENT_RESULTS, PIPELINE_EVENTS, agent_topic
 from turnout.redriving import dead_letters
 

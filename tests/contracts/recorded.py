@@ -10,10 +10,10 @@ import pytest
 from turnout.core import messages as m
 from turnout.core.change import Change
 from turnout.core.decider import StartRun, decide
+from turnout.core.evolve import replay
 from turnout.core.model import ChangeKind
 from turnout.core.ports import Commit, Delivery, Store
 from turnout.core.ports.recorded import RecordedChange, RecordedChanges
-from turnout.core.run import replay
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANGE = Change(

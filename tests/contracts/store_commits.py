@@ -17,8 +17,8 @@ from tests.contracts.store_runs import (
 )
 from tests.contracts.together import run_together
 from turnout.core.errors import Conflict, Duplicate, PermanentError
+from turnout.core.evolve import evolve, replay
 from turnout.core.ports import Commit, Store
-from turnout.core.run import evolve, replay
 
 
 class CommitContract:

@@ -11,8 +11,9 @@ from tests.contracts.store_runs import T0, Story, a_record, at, created, run_id
 from tests.contracts.together import run_together
 from turnout.core.environments import Turns
 from turnout.core.errors import Conflict
+from turnout.core.evolve import replay
 from turnout.core.ports import Commit, EnvironmentRow, Store
-from turnout.core.run import Run, replay
+from turnout.core.run import Run
 
 SHOP = "acme/shop"
 NAMES = ("live", "test")

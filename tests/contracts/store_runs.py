@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from turnout.core import events as e
 from turnout.core.change import Change
 from turnout.core.envelope import Envelope, Record
+from turnout.core.evolve import replay
 from turnout.core.ids import attempt_id, derive
 from turnout.core.model import ChangeKind, Outcome
 from turnout.core.plan import Concurrency, Plan, PlannedStage, PlannedTask
 from turnout.core.ports import Commit, Delivery, OutboxRow, Store
 from turnout.core.result import Result
-from turnout.core.run import Run, replay
+from turnout.core.run import Run
 from turnout.core.topics import AGENT_REPORT, PIPELINE_EVENTS, agent_topic
 
 T0 = datetime(2026, 11, 3, 9, 30, 0, 123456, tzinfo=UTC)

@@ -11,10 +11,11 @@ from turnout.core import messages as m
 from turnout.core.change import Change
 from turnout.core.decider import Decidable, StartRun, Tick, decide
 from turnout.core.events import Event
+from turnout.core.evolve import replay
 from turnout.core.model import ChangeKind, Outcome
 from turnout.core.plan import Plan, PlannedStage, PlannedTask, Retries
 from turnout.core.result import Result
-from turnout.core.run import Attempt, Run, Task, replay
+from turnout.core.run import Attempt, Run, Task
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHANGE = Change(

@@ -8,9 +8,10 @@ from tests.core.building import START, Story, a_plan, kinds, stage, start
 from turnout.core import messages as m
 from turnout.core.decider import Forged, Tick, decide, due_at
 from turnout.core.events import Carried, RunFinished
+from turnout.core.evolve import replay
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval, ConfigProblem, Retries
-from turnout.core.run import RunStatus, TaskStatus, replay
+from turnout.core.run import RunStatus, TaskStatus
 
 LINE = (stage("lint"), stage("test", "lint"), stage("ship", "test"))
 

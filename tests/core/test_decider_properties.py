@@ -11,9 +11,10 @@ from tests.core.building import Story, a_plan, stage
 from turnout.core import messages as m
 from turnout.core.decider import due_at
 from turnout.core.events import AttemptFinished, AttemptLaunched, StageStarted, dump, load
+from turnout.core.evolve import replay
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval, Plan, Retries
-from turnout.core.run import StageStatus, replay
+from turnout.core.run import StageStatus
 
 OUTCOMES = [Outcome.SUCCESS, Outcome.FAILURE, Outcome.ERROR, Outcome.TIMED_OUT, Outcome.CANCELLED]
 

@@ -9,10 +9,11 @@ from turnout.core import messages as m
 from turnout.core.decider import decide
 from turnout.core.environments import Turns, awaited, held, of_plan, takes, turns
 from turnout.core.events import EnvironmentAwaited
+from turnout.core.evolve import replay
 from turnout.core.explain import explain
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval, PlannedStage
-from turnout.core.run import Run, StageStatus, replay
+from turnout.core.run import Run, StageStatus
 
 FREE = m.EnvironmentFree(run="r1", environment="live", after="r0")
 

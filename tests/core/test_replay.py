@@ -8,8 +8,9 @@ from tests.core.building import Story
 from tests.core.test_run import STORIES
 from turnout.core.decider import decide
 from turnout.core.errors import IllegalTransition, NotFound
+from turnout.core.evolve import evolve
 from turnout.core.replay import rebuild
-from turnout.core.run import Run, evolve
+from turnout.core.run import Run
 
 
 @pytest.mark.parametrize("make", STORIES)

@@ -11,12 +11,13 @@ from turnout.core import messages as m
 from turnout.core.decider import due_at
 from turnout.core.environments import held
 from turnout.core.errors import IllegalTransition
+from turnout.core.evolve import evolve, replay
 from turnout.core.explain import explain
 from turnout.core.ids import attempt_id
 from turnout.core.model import Outcome
 from turnout.core.outgoing import Outgoing, outgoing
 from turnout.core.plan import PlannedStage, PlannedTask, Retries
-from turnout.core.run import RunStatus, dump, evolve, load, replay
+from turnout.core.run import RunStatus, dump, load
 from turnout.orchestration import carried_stages
 
 UNDO = "ship[rollback]"

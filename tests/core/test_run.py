@@ -11,6 +11,7 @@ from tests.core.building import CHANGE, START, Story, a_plan, kinds, stage
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.errors import IllegalTransition
+from turnout.core.evolve import evolve, replay
 from turnout.core.model import Outcome
 from turnout.core.plan import Approval, ConfigProblem, Plan, Retries
 from turnout.core.result import Result
@@ -21,9 +22,7 @@ from turnout.core.run import (
     StageStatus,
     TaskStatus,
     dump,
-    evolve,
     load,
-    replay,
 )
 
 ALL_EVENTS: dict[str, Callable[[], Any]] = {

@@ -9,10 +9,11 @@ from tests.functions.serving import Site
 from turnout.core import messages as m
 from turnout.core.envelope import Envelope
 from turnout.core.events import RunCreated
+from turnout.core.evolve import evolve
 from turnout.core.model import Outcome
 from turnout.core.outgoing import task_request
 from turnout.core.ports import Commit
-from turnout.core.run import Run, evolve
+from turnout.core.run import Run
 
 
 @pytest.fixture(scope="module", autouse=True)

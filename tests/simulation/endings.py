@@ -10,9 +10,10 @@ from tests.simulation.outside import drawn
 from turnout.adapters.store.projection import run_row
 from turnout.core import events as e
 from turnout.core.dead_letters import open_letters
+from turnout.core.evolve import replay
 from turnout.core.ids import delivery_message_id, run_id
 from turnout.core.model import Outcome
-from turnout.core.run import Run, replay
+from turnout.core.run import Run
 from turnout.core.topics import DEAD_LETTERS, PIPELINE_EVENTS
 from turnout.reporting.policy import is_told
 

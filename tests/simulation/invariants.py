@@ -15,12 +15,13 @@ from tests.simulation.scenario import KINDS
 from turnout.core import events as e
 from turnout.core import messages as m
 from turnout.core.errors import IllegalTransition
+from turnout.core.evolve import evolve
 from turnout.core.ids import attempt_id, run_id
 from turnout.core.model import Outcome
 from turnout.core.outgoing import FINISHED, outgoing
 from turnout.core.plan import Plan
 from turnout.core.ports import Commit, OutboxRow
-from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus, evolve
+from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus
 from turnout.core.topics import AGENT_LOGS, AGENT_REPORT, DEAD_LETTERS
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tests.simulation.launched import Containers
 from tests.simulation.machines import Jobs
 from tests.simulation.scenario import GATED, JOB, Scenario
 from turnout import orchestration
-from turnout.core import advance, environments
+from turnout.core import advance, environments, evolve
 from turnout.core import events as e
 from turnout.core import run as states
 from turnout.core.environments import NO_TURNS, Bundle, Turns
@@ -94,15 +94,15 @@ def rolled_back_again(patch: Patch) -> None:
         if undone is not None and undone.started_at is not None and undone.outcome == "success":
             d.emit(e.RollbackStarted(at=d.now, stage=undone.name, because=because, reason=reason))
 
-    evolve = states._evolve_stage
+    evolve_stage = evolve._evolve_stage
 
     def forgetful(stage: Any, event: Any) -> Any:
         if isinstance(event, e.RollbackStarted):
             stage = stage.with_(rollback=None)
-        return evolve(stage, event)
+        return evolve_stage(stage, event)
 
     patch.setattr(advance, "_begin_rollback", again)
-    patch.setattr(states, "_evolve_stage", forgetful)
+    patch.setattr(evolve, "_evolve_stage", forgetful)
 
 
 def not_waited_for(patch: Patch) -> None:

@@ -21,10 +21,11 @@ from turnout.cli.read import last_line
 from turnout.cli.shown import EXIT_STATUS, console, print_json, summary
 from turnout.core.change import Change
 from turnout.core.errors import InvalidConfig, NotFound, PermanentError
+from turnout.core.evolve import replay
 from turnout.core.messages import RunRequested
 from turnout.core.model import ChangeKind
 from turnout.core.plan import NotTriggered
-from turnout.core.run import Run, replay
+from turnout.core.run import Run
 from turnout.following import follow
 from turnout.wiring import prepare, wiring
 

@@ -14,9 +14,10 @@ from pydantic import Field
 
 from turnout.core import events as e
 from turnout.core.errors import IllegalTransition
+from turnout.core.evolve import evolve
 from turnout.core.model import Value
 from turnout.core.ruling import Rule
-from turnout.core.run import Run, evolve, rollback_task
+from turnout.core.run import Run, rollback_task
 from turnout.core.sentences import sentence
 from turnout.core.trail import Trail
 from turnout.core.why import created, why

@@ -19,12 +19,13 @@ from turnout.core import messages as m
 from turnout.core.advance import advance, has_room
 from turnout.core.change import Change
 from turnout.core.decision import Decision
+from turnout.core.evolve import evolve
 from turnout.core.model import Outcome, Value
 from turnout.core.plan import ConfigProblem, Plan
 from turnout.core.policy import may_approve, time_to_end
 from turnout.core.proposal import Proposal
 from turnout.core.result import Result
-from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatus, evolve
+from turnout.core.run import Run, RunStatus, Stage, StageStatus, Task, TaskStatus
 
 
 class StartRun(Value):

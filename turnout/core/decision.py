@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from turnout.core import events as e
-from turnout.core.run import Run, evolve
+from turnout.core.evolve import evolve
+from turnout.core.run import Run
 
 
 class Decision:

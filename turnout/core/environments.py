@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from turnout.core import events as e
+from turnout.core.evolve import replay
 from turnout.core.plan import Plan, PlannedStage
-from turnout.core.run import Run, Stage, StageStatus, replay
+from turnout.core.run import Run, Stage, StageStatus
 
 HOLDING_AGENT = "deploy"
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from turnout.core import events as e
 from turnout.core.errors import NotFound
-from turnout.core.run import Run, replay
+from turnout.core.evolve import replay
+from turnout.core.run import Run
 
 
 def rebuild(events: Sequence[e.Event], at: int | None = None) -> Run:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from turnout.adapters.store.link import Link, Statement
 from turnout.core import events as e
-from turnout.core.run import Run, dump, load, replay
+from turnout.core.evolve import replay
+from turnout.core.run import Run, dump, load
 
 FORM = "4d59eabb4f62"
 """Stands for the fields of events and states. A test says when it has to be another; where `evolve` folds the same
