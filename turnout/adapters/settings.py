@@ -179,6 +179,9 @@ class Settings(Value):
     heartbeat: Seconds = Field(5.0, description="how often an agent says that it is alive")
     cancel_grace: Seconds = Field(30.0, description="how long a cancelled attempt may take to say so")
     slots: int = Field(0, ge=0, description="attempts at once in one agent process; 0: one a core")
+    drain: Seconds = Field(
+        20.0, description="how long attempts of an agent process that is told to stop may go on"
+    )
     sandbox: Literal["auto", "require", "none"] = Field(
         "auto", description="bubblewrap: if there, must be, or not"
     )

@@ -203,8 +203,10 @@ class Wiring(Jobs, LooksAndActs):
         """``member``: the worker's name, the same after a restart. Raises: PermanentError where a kind has no agent."""
         from agents.sdk.resident import ResidentAgents
 
-        slots, sandbox = self.settings.slots, self.settings.sandbox
-        return ResidentAgents(self.agent_parts, kinds, worker=member, slots=slots, sandbox=sandbox)
+        s = self.settings
+        return ResidentAgents(
+            self.agent_parts, kinds, worker=member, slots=s.slots, sandbox=s.sandbox, drain=s.drain
+        )
 
     @cached_property
     def agent_parts(self) -> Parts:
