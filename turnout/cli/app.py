@@ -26,6 +26,14 @@ StageName = Annotated[str, typer.Argument(metavar="STAGE", help="A stage's name.
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")]
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"turnout {version('turnout')}")
+        raise typer.Exit
+
+
 @app.callback()
 def turnout(
     remote: Annotated[
@@ -36,6 +44,12 @@ def turnout(
             help="Ask this console, not the one of `turnout login`; `local`: this machine. Also TURNOUT_REMOTE.",
         ),
     ] = "",
+    version: Annotated[  # noqa: ARG001 - said and done before anything else
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_say_version, help="Print the version, and no more."
+        ),
+    ] = False,
 ) -> None:
     if remote:
         os.environ["TURNOUT_REMOTE"] = remote
