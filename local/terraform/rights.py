@@ -42,7 +42,9 @@ def _granted(kind: str, after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield after["member"], f"{_role(after)} {owner}"
         case _ if kind.endswith("_iam_member"):
             yield after["member"], _role(after)
-        case _ if "_iam_" in kind and kind != "google_project_iam_custom_role":
+        case "google_project_iam_custom_role" | "google_project_iam_audit_config":
+            return
+        case _ if "_iam_" in kind:
             raise ValueError(f"{kind} grants something that this does not know")
         case _:
             return

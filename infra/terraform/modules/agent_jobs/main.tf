@@ -35,6 +35,7 @@ resource "google_cloud_run_v2_job" "this" {
         network_interfaces {
           network    = var.subnet.network
           subnetwork = var.subnet.subnet
+          tags       = [var.fenced]
         }
       }
     }

@@ -55,6 +55,11 @@ variable "subnet" {
   })
 }
 
+variable "fenced" {
+  description = "Network tag by which a firewall keeps jobs from the rest of the network."
+  type        = string
+}
+
 variable "protected" {
   description = "Whether the jobs can't be destroyed before this is set to false."
   type        = bool

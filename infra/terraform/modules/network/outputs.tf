@@ -8,3 +8,9 @@ output "subnet" {
   description = "Id of the subnet."
   value       = google_compute_subnetwork.this.id
 }
+
+output "fenced" {
+  description = "The network tag of what may reach nothing in the network."
+  value       = local.fenced
+  depends_on  = [google_compute_firewall.fence]
+}

@@ -36,6 +36,7 @@ module "agent_jobs" {
   project   = var.project
   region    = var.region
   subnet    = local.subnet
+  fenced    = module.network.fenced
   protected = var.protected
   agents = {
     for agent, job in var.agents : agent => {

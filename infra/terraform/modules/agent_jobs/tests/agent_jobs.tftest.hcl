@@ -16,6 +16,14 @@ run "a_job_is_tried_once_as_nobody" {
   }
 }
 
+run "the_firewall_knows_a_job" {
+  command = apply
+  assert {
+    condition     = google_cloud_run_v2_job.this["lint"].template[0].template[0].vpc_access[0].network_interfaces[0].tags == tolist(["turnout-fenced"])
+    error_message = "Without the tag, the code of repositories reaches the brokers and the database."
+  }
+}
+
 run "the_launcher_cannot_change_jobs" {
   command = apply
   assert {

@@ -9,3 +9,4 @@ agents = {
   lint = { image = "europe-west1-docker.pkg.dev/acme-turnout/turnout/turnout-lint:4f2a90c1d3e5" }
 }
 launchers = { launcher = "turnout-launcher@acme-turnout.iam.gserviceaccount.com" }
+fenced    = "turnout-fenced"

@@ -1,5 +1,10 @@
 mock_provider "google" {}
 
+override_resource {
+  target = google_compute_global_address.services
+  values = { address = "10.80.0.0" }
+}
+
 run "google_is_reached_from_inside" {
   command = apply
   assert {
@@ -9,6 +14,18 @@ run "google_is_reached_from_inside" {
   assert {
     condition     = google_service_networking_connection.services.service == "servicenetworking.googleapis.com"
     error_message = "Cloud SQL has its private address from there."
+  }
+}
+
+run "agents_reach_nothing_inside" {
+  command = apply
+  assert {
+    condition     = google_compute_firewall.fence.destination_ranges == toset(["10.20.0.0/22", "10.80.0.0/20"])
+    error_message = "Neither the brokers, which are in the subnet, nor the database."
+  }
+  assert {
+    condition     = contains(google_compute_firewall.fence.target_tags, output.fenced) && one(google_compute_firewall.fence.deny).protocol == "all"
+    error_message = "What has the tag gets nowhere."
   }
 }
 
