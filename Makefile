@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures package images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures package dist images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -93,6 +93,9 @@ pictures: $(READY) ## Take the pictures of the console in docs/img; needs Chromi
 
 package: $(READY) ## Make the functions' packages, build/functions/<function>.zip: ONLY="webhook gateway" PROJECTS=FOLDER
 	@$(BIN)/python -m local.package.build --only '$(ONLY)' --projects '$(PROJECTS)'
+
+dist: $(READY) ## Make the wheel and the source distribution of what is committed, dist/: the same bytes for the same commit
+	@$(BIN)/python -m local.package.distribution
 
 images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \

@@ -28,9 +28,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from turnout.cli.version import said
 
-        print(f"turnout {version('turnout')}")
+        typer.echo(said())
         raise typer.Exit
 
 
