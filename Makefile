@@ -29,11 +29,13 @@ $(READY): requirements.in requirements-dev.txt pyproject.toml local/setup/venv.s
 	@PYTHON="$(PYTHON)" local/setup/venv.sh "$@"
 	@printf 'Ready: %s\n' "$(BIN)/turnout"
 
-lint: $(READY) ## Check style, types and who imports whom
+lint: $(READY) ## Check style, types, who imports whom, Dockerfiles, shell scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@git ls-files -z '*Dockerfile' | xargs -0 $(BIN)/hadolint
+	@git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
 
 format: $(READY) ## Rewrite the code in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .

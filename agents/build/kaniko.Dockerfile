@@ -7,5 +7,6 @@ FROM ${KANIKO} AS kaniko
 FROM ${BUILD}
 COPY --from=kaniko /kaniko/executor /kaniko/executor
 # it unpacks images with their owners, in a root of its own: root in a container that keeps CAP_SYS_CHROOT
+# hadolint ignore=DL3002
 USER 0:0
 ENV TURNOUT_BUILD_BACKEND=kaniko

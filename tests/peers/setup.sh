@@ -73,7 +73,7 @@ command -v redis-server >/dev/null || {
 }
 
 [ ! -e "$venv/.ready" ] || exit 0
-[ -x "$uv" ] || fail 'call `make setup` first'
+[ -x "$uv" ] || fail "call 'make setup' first"
 printf 'Installing the systems to compare with …\n'
 mkdir -p "$cache"
 exec 9>"$cache/peers.lock"
