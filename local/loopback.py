@@ -1,4 +1,4 @@
-"""An HTTP server on this machine's loopback, in a thread, while its context is open."""
+"""An HTTP server in a thread, while its context is open; on this machine's loopback, unless it is told otherwise."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ HOST = "127.0.0.1"
 
 
 class Loopback:
-    """``port`` 0: any free one."""
+    """``port`` 0: any free one. ``host``: an address of this machine."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], *, port: int = 0) -> None:
-        self.server = _Server((HOST, port), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], *, port: int = 0, host: str = HOST) -> None:
+        self.server = _Server((host, port), handler)
+        self._host = host
         self._thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.server.server_port}"
+        return f"http://{self._host}:{self.server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

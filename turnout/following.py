@@ -1,18 +1,25 @@
-"""Following a run as it happens, from the store alone."""
+"""Following a run as it happens, by its events alone."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
-from turnout.core.ports import Store, StoredEvent
+from turnout.core.ports import StoredEvent
 
 EVERY = 0.05
 """Seconds between two looks, while somebody watches."""
 
 
+class Recorded(Protocol):
+    """A store, or the sight of one behind a console."""
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]: ...
+
+
 def follow(
-    store: Store, run: str, *, alive: Callable[[], bool], pause: Callable[[float], object] = time.sleep
+    store: Recorded, run: str, *, alive: Callable[[], bool], pause: Callable[[float], object] = time.sleep
 ) -> Iterator[StoredEvent | None]:
     """The run's events from the first one on, until it has finished; None whenever there is nothing new.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,11 +22,13 @@ if str(ROOT) not in sys.path:
 from local.demo import seen  # noqa: E402
 from local.demo.machine import Machine, look  # noqa: E402
 from local.demo.push import REPOSITORY, Pushed, Shop, make_shop  # noqa: E402
+from local.demo.seen import Messages  # noqa: E402
 from local.demo.shown import Disappointed, console, step  # noqa: E402
 from local.demo.stack import CHANNEL, deliver, environment, stack  # noqa: E402
 from local.slack.stand_in import StandIn  # noqa: E402
 from local.slack.workspace import Workspace  # noqa: E402
 from turnout.core.errors import TurnoutError  # noqa: E402
+from turnout.core.run import Run  # noqa: E402
 
 
 def main() -> int:
@@ -70,12 +73,18 @@ def scenes(home: Path, held: ExitStack) -> list[str]:
     return runs
 
 
-def first(webhook: str, shop: Shop, machine: Machine, workspace: Workspace) -> str:
+def first(
+    webhook: str,
+    shop: Shop,
+    machine: Machine,
+    workspace: Messages,
+    watch: Callable[[str], Run] = seen.watch,
+) -> str:
     """A push that halts at security, where there is a scanner. Raises: Disappointed."""
     shop.edit("src/shop/feed.py", '"cup": 1200', '"cup": 1200, "pot": 2900')
     run = deliver(webhook, announced(shop, "Sell pots"))
     step(f"The run: {' → '.join(machine.stages)}; test fails on two tests and is tried again")
-    found = seen.watch(run)
+    found = watch(run)
     seen.flaky_tests(found)
     if "security" in machine.stages:
         seen.outcome(found, "failure")

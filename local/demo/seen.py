@@ -5,31 +5,44 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from local.demo.machine import Machine, kubectl
 from local.demo.shown import Disappointed, console, kept, step
 from local.demo.stack import CHANNEL
 from local.slack.terminal import render
-from local.slack.workspace import Workspace
 from turnout.core.run import Run
+from turnout.following import EVERY, Recorded, follow
 
 PATIENCE = 300.0
 VULNERABLE = "CVE-2021-33503"
 
 
-def watch(run: str) -> Run:
-    """The run, live, until it ends. Raises: Disappointed when it does not."""
+class Messages(Protocol):
+    """Slack's, as people see them: `local.slack.workspace.Workspace`, or one elsewhere."""
+
+    @property
+    def calls(self) -> Sequence[Any]: ...
+
+    def messages(self, channel: str) -> list[dict[str, Any]]: ...
+
+    def replies(self, channel: str, ts: str) -> list[dict[str, Any]]: ...
+
+
+def watch(run: str, recorded: Recorded | None = None, every: float = EVERY) -> Run:
+    """The run, live, until it ends. ``recorded``: where its events are; None: in this home's store. ``every``: seconds
+    between two looks. Raises: Disappointed when it does not end."""
     from turnout.cli.live import LiveView
     from turnout.core.evolve import replay
-    from turnout.following import follow
     from turnout.wiring import wiring
 
     deadline = time.monotonic() + PATIENCE
     history: list[Any] = []
     view = LiveView(run)
     with view:
-        for stored in follow(wiring().store, run, alive=lambda: time.monotonic() < deadline):
+        alive, pause = (lambda: time.monotonic() < deadline), (lambda _: time.sleep(every))
+        for stored in follow(recorded or wiring().store, run, alive=alive, pause=pause):
             if stored is not None:
                 history.append(stored.event)
                 if not console.is_terminal:
@@ -103,7 +116,7 @@ def deployed(run: Run, machine: Machine) -> None:
     kept("its build, tests and scan are attested: turnout verify IMAGE@DIGEST --require test,build,security")
 
 
-def told(workspace: Workspace, messages: int, words: str) -> None:
+def told(workspace: Messages, messages: int, words: str) -> None:
     """One message for each run, as a person sees the newest in the end. Raises: Disappointed."""
     step(f"What people see in #{CHANNEL}")
     deadline = time.monotonic() + 20
@@ -120,5 +133,5 @@ def told(workspace: Workspace, messages: int, words: str) -> None:
     kept(f"one message a run, brought up to date {edits} times, never posted twice")
 
 
-def _text(workspace: Workspace) -> str:
+def _text(workspace: Messages) -> str:
     return "\n".join(str(message) for message in workspace.messages(CHANNEL)).lower()

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 if __package__ in (None, ""):  # started as a file: its checkout is where `local` is found
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from local.loopback import Loopback
+from local.loopback import HOST, Loopback
 from local.slack.buttons import Finger
 from local.slack.faults import Answer, Fault
 from local.slack.workspace import Workspace
@@ -32,9 +32,9 @@ LARGEST_BODY = 4_000_000
 class StandIn(Loopback):
     """A workspace behind HTTP, served while the context is open. ``port`` 0: any free one."""
 
-    def __init__(self, workspace: Workspace | None = None, *, port: int = 0) -> None:
+    def __init__(self, workspace: Workspace | None = None, *, port: int = 0, host: str = HOST) -> None:
         self.workspace = workspace if workspace is not None else Workspace()
-        super().__init__(type("Handler", (_Handler,), {"workspace": self.workspace}), port=port)
+        super().__init__(type("Handler", (_Handler,), {"workspace": self.workspace}), port=port, host=host)
 
     @property
     def base_url(self) -> str:
@@ -139,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="local/slack/stand_in.py",
         description="A stand-in for Slack: what is posted to it is shown here.",
     )
-    parser.add_argument("--port", type=int, default=8075, help="on 127.0.0.1; 0: any free one (default 8075)")
+    parser.add_argument("--port", type=int, default=8075, help="0: any free one (default 8075)")
+    parser.add_argument("--host", default=HOST, help=f"where it listens (default {HOST})")
     parser.add_argument(
         "--channel",
         action="append",
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from local.slack.terminal import Screen
 
         workspace.watchers.append(Screen().show)
-    with StandIn(workspace, port=asked.port) as running:
+    with StandIn(workspace, port=asked.port, host=asked.host) as running:
         print(
             f"Slack stand-in ready: TURNOUT_SLACK_TOKEN=xoxb-local TURNOUT_SLACK_BASE_URL={running.base_url}",
             flush=True,
