@@ -16,6 +16,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from local.kafka import guard
+from local.kafka.guard import Guard
 from local.server_process import LocalServer, ServerFailed, ServerProcess, free_port, serve
 from turnout.core.errors import PermanentError, TransientError
 
@@ -32,9 +34,6 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -54,6 +53,11 @@ num.network.threads=2
 num.io.threads=4
 num.recovery.threads.per.data.dir=1
 log.cleaner.dedupe.buffer.size=16777216
+"""
+OPEN = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 """
 
 
@@ -90,13 +94,18 @@ def jar_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "turnout" / f"kafka-{version()}"
 
 
-def _pom_digest() -> str:
-    return hashlib.sha256(POM.read_bytes()).hexdigest()
+def compiled_folder() -> Path:
+    """Where the guard's class is kept once it has been compiled."""
+    return jar_folder().with_name(f"kafka-guard-{version()}-{_digest(guard.SOURCE, guard.POM)[:12]}")
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
 
 
 def _complete(folder: Path) -> bool:
     mark = folder / "complete"
-    return mark.is_file() and mark.read_text() == _pom_digest()
+    return mark.is_file() and mark.read_text() == _digest(POM)
 
 
 def fetch_jars() -> Path:
@@ -107,22 +116,11 @@ def fetch_jars() -> Path:
     folder = jar_folder()
     if _complete(folder):
         return folder
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise PermanentError("Maven is needed to fetch Apache Kafka, and mvn is not on PATH", INSTALL)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as made:
         fetched = Path(made) / "jars"
-        done = subprocess.run(
-            [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", f"--file={POM}"]
-            + ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise TransientError("Maven could not fetch Apache Kafka", (done.stdout + done.stderr)[-2000:])
-        (fetched / "complete").write_text(_pom_digest())
+        _fetch(POM, fetched)
+        (fetched / "complete").write_text(_digest(POM))
         shutil.rmtree(folder, ignore_errors=True)
         try:
             fetched.rename(folder)
@@ -132,10 +130,53 @@ def fetch_jars() -> Path:
     return folder
 
 
+def compile_guard() -> Path:
+    """The folder with the guard's class, compiled when it is not there yet. Raises: as `fetch_jars`."""
+    folder = compiled_folder()
+    if folder.is_dir():
+        return folder
+    program = _java()
+    jars = fetch_jars()
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as made:
+        compiler, classes = Path(made) / "compiler", Path(made) / "classes"
+        _fetch(guard.POM, compiler)
+        if wrong := guard.compile_to(classes, program, compiler, jars):
+            raise PermanentError(f"{guard.SOURCE.name} could not be compiled", wrong[-2000:])
+        try:
+            classes.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was faster
+                raise
+    return folder
+
+
+def _fetch(pom: Path, into: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise PermanentError("Maven is needed to fetch Apache Kafka, and mvn is not on PATH", INSTALL)
+    done = subprocess.run(
+        [maven, "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", f"--file={pom}"]
+        + ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={into}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise TransientError("Maven could not fetch Apache Kafka", (done.stdout + done.stderr)[-2000:])
+
+
+def _java() -> str:
+    program = java()
+    if program is None:
+        raise PermanentError(f"Apache Kafka needs Java {OLDEST_JAVA} or newer", INSTALL)
+    return program
+
+
 class Broker(LocalServer):
     """One node that is broker and controller. ``data``: kept there; None: a temporary folder.
 
-    ``advertised_port``: where clients are told to find it, such as a proxy's; 0: where it listens.
+    ``advertised_port``: where clients are told to find it, such as a proxy's; 0: where it listens. ``guarded``: who
+    comes there has to sign in (`local.kafka.guard`); None: it takes everybody.
     """
 
     def __init__(
@@ -145,28 +186,50 @@ class Broker(LocalServer):
         data: Path | None = None,
         ready_within: float = 60,
         advertised_port: int = 0,
+        guarded: Guard | None = None,
     ) -> None:
         super().__init__(port=port, folder=data, ready_within=ready_within)
         self.what = f"Apache Kafka {version()}"
         self._advertised = advertised_port or self.port
+        self._guard = guarded
+        self._provider = free_port() if guarded else self.port
 
     @property
     def bootstrap(self) -> str:
         """``host:port``, for clients."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def provider(self) -> str:
+        """``host:port``, where a guarded one takes everybody, for everything."""
+        return f"127.0.0.1:{self._provider}"
+
+    @property
+    def decisions(self) -> Path:
+        """What a guarded one's lists allowed and refused: a line each."""
+        return guard.decisions(self.folder)
+
     def _prepare(self) -> ServerProcess:
-        program = java()
-        if program is None:
-            raise PermanentError(f"Apache Kafka needs Java {OLDEST_JAVA} or newer", INSTALL)
+        program = _java()
         jars = fetch_jars()
         data = self.folder / "data"
         settings = self.folder / "server.properties"
-        settings.write_text(
-            SETTINGS.format(port=self.port, advertised=self._advertised, controller=free_port(), data=data)
-        )
+        controller = free_port()
         run = [program, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        run += [f"-Dlog4j2.configurationFile={LOG_SETTINGS}", "-cp", f"{jars}/*"]
+        if self._guard is None:
+            listeners = OPEN.format(port=self.port, advertised=self._advertised, controller=controller)
+            run += [f"-Dlog4j2.configurationFile={LOG_SETTINGS}", "-cp", f"{jars}/*"]
+        else:
+            listeners = self._guard.listeners(
+                self.folder,
+                port=self.port,
+                provider=self._provider,
+                controller=controller,
+                advertised=self._advertised,
+            )
+            run += [f"-Dlog4j2.configurationFile={guard.HERE / LOG_SETTINGS.name}"]
+            run += [*self._guard.properties(self.folder), "-cp", f"{jars}/*:{compile_guard()}"]
+        settings.write_text(SETTINGS.format(controller=controller, data=data) + listeners)
         if not (data / "meta.properties").exists():
             self._format(run, settings)
         return ServerProcess(
@@ -197,7 +260,7 @@ def main() -> None:
     parser.add_argument("--fetch", action="store_true", help="fetch the jars and end")
     asked = parser.parse_args()
     if asked.fetch:
-        print(f"Apache Kafka {version()}: {fetch_jars()}")
+        print(f"Apache Kafka {version()}: {fetch_jars()}, {compile_guard()}")
         return
     broker = Broker(port=asked.port, data=asked.data)
     serve(
