@@ -11,7 +11,7 @@ PYTHON ?=
 READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 # Generated files and what makes them: one line a generator, each writes its files in place.
 # `make docs` runs them all; the tests check that what is committed is current.
-GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics
+GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics local.helm.table
 PYTEST_ARGS ?=
 
 .PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures package dist images kafka postgres cluster real-parts lock docs clean

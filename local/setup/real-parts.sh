@@ -14,6 +14,7 @@ fetch() {
     "$here/github.sh"
     "$here/scanners.sh"
     "$here/cluster.sh"
+    "$here/keda.sh"
     "$here/kaniko.sh"
     "$here/agent-base.sh"
     "$here/terraform.sh"

@@ -1,0 +1,1 @@
+"""What is written down of the chart out of its values: ``python -m local.helm.table`` (`make docs`)."""
