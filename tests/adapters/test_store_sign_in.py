@@ -153,6 +153,12 @@ def test_a_role_that_the_tables_are_opened_to_can_do_all_but_change_them(role: R
     store.close()
 
 
+def test_who_makes_the_tables_has_a_name_as_cloud_sql_gives_one(role: Role) -> None:
+    role._do(sql.SQL("GRANT CREATE, USAGE ON SCHEMA public TO {}"))
+    role.change("secret")
+    migrate(make_url(role.database).set(password="secret").render_as_string(False), ["turnout"])
+
+
 def test_a_role_that_there_is_not_is_named_before_anything_is_granted(role: Role) -> None:
     with pytest.raises(PermanentError, match="no role 'nobody'") as caught:
         migrate(role.owner, [role.name, "nobody"])

@@ -24,7 +24,7 @@ from turnout.core.errors import PermanentError, TransientError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration; a test holds it to what is in ``migrations/versions``."""
 
 _ADVISORY_LOCK = 0x7475726E6F7574  # "turnout"
@@ -140,8 +140,8 @@ def _open_to(connection: Connection, roles: Sequence[str]) -> None:
     quote = connection.dialect.identifier_preparer.quote_identifier
     sequences = connection.execute(
         text(
-            "SELECT relname FROM pg_class WHERE relkind = 'S' AND relowner = current_user::regrole"
-            " AND relnamespace = current_schema()::regnamespace"
+            "SELECT sequencename FROM pg_sequences"
+            " WHERE sequenceowner = current_user AND schemaname = current_schema()"
         )
     ).scalars()
     tables = ", ".join(quote(each.name) for each in METADATA.sorted_tables)
