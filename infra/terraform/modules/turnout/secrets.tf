@@ -3,7 +3,7 @@ locals {
   always = {
     webhook-secret       = { setting = "TURNOUT_WEBHOOK_SECRET", to = ["webhook"] }
     server-key           = { setting = "TURNOUT_SERVER_KEY", to = ["gateway", "orchestrator", "launcher", "sweeper", "console"] }
-    github-app-key       = { setting = "TURNOUT_GITHUB_APP_KEY", to = ["gateway", "orchestrator", "reporter", "sweeper", "console"] }
+    github-app-key       = { setting = "TURNOUT_GITHUB_APP_KEY", to = ["webhook", "gateway", "orchestrator", "reporter", "sweeper", "console"] }
     github-client-secret = { setting = "TURNOUT_GITHUB_CLIENT_SECRET", to = ["console"] }
   }
   optional = {
