@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics local.helm.table
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo pictures package dist images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo demo-compose compose-up compose-down pictures package dist images kafka postgres cluster real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -89,6 +89,15 @@ audit: $(READY) ## Check the dependencies: locked with hashes, installed as lock
 
 demo: $(READY) ## Show the main scenario, from a signed push to the Slack message
 	@$(BIN)/python local/demo/run.py
+
+compose-up: $(READY) ## Turnout with Docker Compose: makes images and secrets that are missing, starts all, says where it is
+	@BASE='$(BASE)' CA='$(CA)' NETWORK='$(NETWORK)' $(BIN)/python -m local.compose.up
+
+compose-down: $(READY) ## Stop it; what it knows stays in its volumes
+	@$(BIN)/python -m local.compose.up --down
+
+demo-compose: $(READY) ## Show the main scenario on it, each attempt in a container of its own
+	@BASE='$(BASE)' CA='$(CA)' NETWORK='$(NETWORK)' $(BIN)/python -m local.compose.demo
 
 pictures: $(READY) ## Take the pictures of the console in docs/img; needs Chromium
 	@$(BIN)/python -m local.console.pictures

@@ -24,7 +24,7 @@ from local.compose.stack import Images, Stack
 from local.compose.state import State
 from local.demo import seen
 from local.demo.machine import Found, Machine
-from local.demo.push import REPOSITORY, make_shop
+from local.demo.push import REPOSITORY, Shop, make_shop
 from local.demo.run import first
 from local.demo.shown import Disappointed, console, kept, step
 from local.demo.stack import CHANNEL, SECRET
@@ -39,6 +39,8 @@ PROJECT = "turnout-demo"
 MAIL = "team@example.org"
 EVERY = 0.5
 """Seconds between two looks at the run, which is behind the console."""
+HAS = ("lint", "test")
+KINDS = ("turnout", *HAS)
 LACKS = {
     "build": "a container without rights builds no images; give its stage an engine elsewhere (docs/agents-build.md)",
     "security": "the scanner fetches its database from the internet, and the demo's small one is not in its image",
@@ -144,19 +146,26 @@ def remove(stack: Stack) -> None:
 
 def scenes(demo: Demo) -> None:
     """Raises: Disappointed, TurnoutError."""
-    machine = Machine({"lint": Found(), "test": Found()}, LACKS)
     step("What this leaves out")
-    for stage, why in machine.lacks.items():
+    for stage, why in LACKS.items():
         console.print(f"  [yellow]without {stage}[/]: {why}")
-    shop = make_shop(demo.home / "git", machine.stages)
+    shop = make_shop(demo.home / "git", HAS)
     step("The stack: each function a container, on Redpanda and PostgreSQL")
     with running(demo) as stack:
-        sight = RemoteSight(ConsoleClient(stack.address("console", 8080), stack.state.console_token()))
-        slack = SlackThere(stack.address("slack", 8080))
-        webhook = stack.address("webhook", 8080)
-        run = first(webhook, shop, machine, slack, lambda run: seen.watch(run, sight, EVERY))
-        mailed(stack.address("mailbox", 8025))
-        contained(stack, run)
+        play(stack, shop)
+
+
+def play(stack: Stack, shop: Shop) -> str:
+    """The run's id. Raises: Disappointed, TurnoutError."""
+    sight = RemoteSight(ConsoleClient(stack.address("console", 8080), stack.state.console_token()))
+    slack = SlackThere(stack.address("slack", 8080))
+    machine = Machine(dict.fromkeys(HAS, Found()), LACKS)
+    run = first(
+        stack.address("webhook", 8080), shop, machine, slack, lambda run: seen.watch(run, sight, EVERY)
+    )
+    mailed(stack.address("mailbox", 8025))
+    contained(stack, run)
+    return run
 
 
 def mailed(mailbox: str) -> None:
@@ -194,7 +203,8 @@ def main() -> int:
     began = time.monotonic()
     home = Path(os.environ.get("TURNOUT_DEMO_HOME", ROOT / ".demo")) / "compose"
     try:
-        scenes(Demo(home, os.environ, Images(kinds=("turnout", "lint", "test"))))
+        images = Images(os.environ.get("REGISTRY", "").rstrip("/"), os.environ.get("TAG", ""), KINDS)
+        scenes(Demo(home, os.environ, images))
     except (Disappointed, TurnoutError, httpx.HTTPError, subprocess.SubprocessError) as error:
         console.print(f"[red]✘ {escape(str(error))}[/]")
         return 1

@@ -19,6 +19,7 @@ fetch() {
     "$here/agent-base.sh"
     "$here/terraform.sh"
     "$here/object-stores.sh"
+    "$here/compose.sh"
 }
 
 has() { command -v "$1" >/dev/null; }

@@ -14,12 +14,12 @@ import yaml
 from local.compose.engine import FILE
 from local.docker.daemon import Dockerd
 from local.kafka import broker
-from tests.agent_images import BASE, make_images
+from tests.agent_images import BASE, TAG, make_images
 from tests.real import require
 from turnout.core.errors import PermanentError
 
 STAND_INS = Path(__file__).parent / "stand_ins"
-OURS = ("turnout", "lint", "test")
+OURS = ("turnout", "lint", "test", "script")
 TIMES = 3
 """The classic builder of Debian's engine now and then misses a file that it has just copied (docs/images.md)."""
 
@@ -55,3 +55,13 @@ def make_stand_ins(dockerd: Dockerd) -> None:
             command += [f"--build-arg=BASE={BASE}", f"--tag={image}", folder]
             done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
             assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+def make_proxied(dockerd: Dockerd, proxy: str) -> str:
+    """The agents' images as a company would make its own, where there is one way out. Their pattern."""
+    environ = {**os.environ, **dockerd.environ, "DOCKER_BUILDKIT": "0"}
+    for kind in OURS[1:]:
+        dockerfile = f"FROM turnout-{kind}:{TAG}\nENV HTTPS_PROXY={proxy}\n"
+        command = ["docker", "build", "--quiet", f"--tag=turnout-{kind}:proxied", "-"]
+        subprocess.run(command, input=dockerfile, env=environ, capture_output=True, text=True, check=True)
+    return "turnout-{agent}:proxied"
