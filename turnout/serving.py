@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
-from turnout.adapters.cloudevents import from_http
+from turnout.adapters.cloudevents import envelope_of, from_http
 from turnout.adapters.settings import InvalidSettings
 from turnout.adapters.slow_clients import SLOW_CLIENTS
 from turnout.adapters.tracing import tracing
-from turnout.core.envelope import MAX_DATA_BYTES, Envelope
+from turnout.core.envelope import MAX_DATA_BYTES, Envelope, Received
 from turnout.core.errors import InvalidEnvelope, TransientError, TurnoutError
+from turnout.core.posting import Answered
 from turnout.core.tracing import TRACEPARENT, Span, of_handling, read
 from turnout.logging import get_logger
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 TAKES_EVENTS = "takes_events"
-"""The mark of an `answering` function; functions-framework keeps it."""
+"""The mark of an `answering` function, which is what it handles events with; functions-framework keeps it."""
 MAX_EVENT = 2 * MAX_DATA_BYTES
 """Bytes of a request with an event: one in structured mode has its attributes, and base64, around the data."""
 
@@ -59,8 +60,30 @@ def answering(handle: Callable[[Envelope], object]) -> Callable[[Request], Respo
                 handle(envelope)
         return Response("OK", 200, mimetype="text/plain")
 
-    setattr(function, TAKES_EVENTS, True)
+    setattr(function, TAKES_EVENTS, handle)
     return function
+
+
+def handed(function: Callable[[Request], Response], received: Received) -> Answered:
+    """What an `answering` function of this process answers to a record: the same as if it had been posted to it."""
+    handle: Callable[[Envelope], object] = getattr(function, TAKES_EVENTS)
+    named = dict(received.record.headers)
+    about = {"type": named.get("ce_type", b"").decode("utf-8", "replace"), "offset": str(received.offset)}
+    try:
+        with honest_answer(**about):
+            envelope = envelope_of(received)
+            with _traced(function.__name__, envelope):
+                handle(envelope)
+    except HTTPException as error:
+        answer = error.response
+        assert isinstance(answer, Response), "`honest_answer` says what it answers"
+        after = answer.headers.get("Retry-After")
+        said = answer.get_data(as_text=True).strip()
+        return Answered(answer.status_code, float(after) if after else None, said)
+    except Exception:
+        log.exception("a function has a defect", function=function.__name__, **about)
+        return Answered(500, text="the function has a defect")
+    return Answered(200)
 
 
 @contextmanager

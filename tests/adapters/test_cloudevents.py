@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from turnout.adapters.cloudevents import from_http, to_http
+from turnout.adapters.cloudevents import envelope_of, from_http, to_http
 from turnout.core.envelope import Envelope, Received, Record
 from turnout.core.errors import InvalidEnvelope
 
@@ -119,6 +121,66 @@ def test_a_structured_cloud_event_is_sent_in_binary_mode() -> None:
         "ce-colour": "red",
         "ce-partitionkey": "k",
     }
+
+
+def made(record: Record) -> Envelope | str:
+    """What a function is posted, or why it refuses that."""
+    try:
+        return from_http(*to_http(received(record)))
+    except InvalidEnvelope as error:
+        return str(error)
+
+
+def found(record: Record) -> Envelope | str:
+    try:
+        return envelope_of(received(record))
+    except InvalidEnvelope as error:
+        return str(error)
+
+
+NAMES = some.sampled_from(
+    [
+        "ce_specversion",
+        "ce_id",
+        "ce_type",
+        "ce_source",
+        "ce_time",
+        "ce_subject",
+        "ce_a-b",
+        "CE_Id",
+        "content-type",
+        "x",
+    ]
+)
+VALUES = some.sampled_from(
+    [
+        b"1.0",
+        b"",
+        b"a",
+        b"Gr\xc3\xbc\xc3\x9fe",
+        b"\xff",
+        b"a b%",
+        b"2026-03-01T12:30:05Z",
+        b"soon",
+        b"a\nb",
+        b"0.3",
+    ]
+)
+BODIES = some.sampled_from([b"{}", b'{"a": 1}', b"[]", b"", b"{", b"\xff", b'{"id": "1", "data": {}}'])
+WHOLE = (("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_type", b"t"), ("ce_source", b"s"))
+
+
+@given(
+    key=some.sampled_from(["", "k", "na\u00efve", "\udcff", "a\nb"]),
+    body=BODIES,
+    whole=some.booleans(),
+    headers=some.lists(some.tuples(NAMES, VALUES), max_size=4),
+)
+def test_a_function_that_is_called_gets_what_it_would_have_been_posted(
+    key: str, body: bytes, whole: bool, headers: list[tuple[str, bytes]]
+) -> None:
+    record = Record("t", key, body, (*(WHOLE if whole else ()), *headers))
+    assert found(record) == made(record)
 
 
 CE = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "t"}

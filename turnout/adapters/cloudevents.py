@@ -35,9 +35,7 @@ def to_http(received: Received, source: str = SOURCE) -> tuple[dict[str, str], b
     A record that is a CloudEvent keeps its attributes, and carries its key as ``partitionkey``. Any other is
     wrapped; ``source`` is then what the event's source begins with.
     """
-    event = _own_event(received)
-    if event is None or not all(_NAME.fullmatch(name) for name in event.get_attributes()):
-        event = _wrapped(received, source)
+    event = _event(received, source)
     headers: dict[str, str] = {}
     for name, value in event.get_attributes().items():
         if value is None:
@@ -49,6 +47,20 @@ def to_http(received: Received, source: str = SOURCE) -> tuple[dict[str, str], b
             headers[f"ce-{name}"] = quote(str(value), safe=_PRINTABLE, errors="replace")
     body: bytes = event.get_data() or b""
     return headers, body
+
+
+def envelope_of(received: Received) -> Envelope:
+    """What `from_http` makes of `to_http`: for a function that is called where the record was read.
+
+    Raises: InvalidEnvelope.
+    """
+    event = _event(received, SOURCE)
+    attributes = {
+        name: str(value).encode(errors="replace").decode()
+        for name, value in event.get_attributes().items()
+        if value is not None and name != "datacontenttype"
+    }
+    return open_envelope(attributes, event.get_data() or b"")
 
 
 def from_http(headers: Mapping[str, str], body: bytes) -> Envelope:
@@ -85,6 +97,13 @@ def _data_of(content: Mapping[str, Any]) -> bytes:
         return base64.b64decode(packed, validate=True)
     except (ValueError, TypeError) as error:
         raise InvalidEnvelope("data_base64: not base64") from error
+
+
+def _event(received: Received, source: str) -> CloudEvent:
+    event = _own_event(received)
+    if event is None or not all(_NAME.fullmatch(name) for name in event.get_attributes()):
+        return _wrapped(received, source)
+    return event
 
 
 def _own_event(received: Received) -> CloudEvent | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from turnout.adapters.settings import Settings
+    from turnout.core.posting import Poster
 
 log = get_logger()
 
@@ -36,10 +37,14 @@ def wsgi_app(names: Sequence[str] = FUNCTIONS) -> WSGIApplication:
     return DispatcherMiddleware(_root, {f"/{name}": _mounted(name) for name in names})
 
 
+def function_of(name: str) -> Any:
+    return getattr(import_module(f"functions.{name}.main"), name)
+
+
 def _mounted(name: str) -> WSGIApplication:
     from turnout.serving import TAKES_EVENTS, served
 
-    function = getattr(import_module(f"functions.{name}.main"), name)
+    function = function_of(name)
     if getattr(function, TAKES_EVENTS, False):
         return served(function)
     from functions_framework import create_app
@@ -135,11 +140,13 @@ def run_dispatcher(
     *,
     member: str,
     port: int = 0,
+    here: bool = False,
 ) -> None:
     """Topics to functions until SIGTERM, and the sweeper called now and then, where the settings have it so.
 
     ``member``: its name in the group, the same after a restart; empty where several of one name would run.
-    ``port``: where its health is told (`turnout.stack.health`); 0: nowhere.
+    ``port``: where its health is told (`turnout.stack.health`); 0: nowhere. ``here``: the functions are called in this
+    process instead of being posted to.
     """
     from turnout.adapters.http_poster import HttpPoster
     from turnout.dispatcher import Dispatcher, Route
@@ -149,7 +156,11 @@ def run_dispatcher(
     settings = wiring().settings
     shown = _shown(settings)
     routes = [Route(topic, urls[name]) for name, topics in subscriptions.items() for topic in topics]
-    poster = HttpPoster(wiring().clock, lambda route: shown(route.url))
+    poster: Poster = HttpPoster(wiring().clock, lambda route: shown(route.url))
+    if here:
+        from turnout.stack.same_process import SameProcess
+
+        poster = SameProcess({urls[name]: function_of(name) for name in subscriptions})
     dispatcher = Dispatcher(wiring().bus, "functions", routes, member=member, poster=poster)
     stopped = _on_stop(dispatcher.stop)
     with told_at(port, dispatcher.silent):

@@ -148,7 +148,7 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     looked_at = looking.detach()
     return [
         Part("functions", lambda ready: parts.run_functions(descriptor, ready), order=2, grace=20),
-        _dispatcher(settings, urls),
+        _dispatcher(settings, urls, here=True),
         Part(CONSOLE, lambda ready: parts.run_console(looked_at, ready), order=0, grace=10),
         *(
             [Part("agents", _resident(options.agents, settings.member("agents")), order=0, grace=30)]
@@ -158,11 +158,11 @@ def _together(settings: Settings, options: Options) -> tuple[list[Part], dict[st
     ], urls
 
 
-def _dispatcher(settings: Settings, urls: Mapping[str, str]) -> Part:
+def _dispatcher(settings: Settings, urls: Mapping[str, str], *, here: bool) -> Part:
     topics, member = subscriptions(settings.runtimes, settings.kinds), settings.member("dispatcher")
     return Part(
         "dispatcher",
-        lambda ready: parts.run_dispatcher(urls, topics, ready, member=member),
+        lambda ready: parts.run_dispatcher(urls, topics, ready, member=member, here=here),
         order=1,
         grace=20,
     )
@@ -183,7 +183,7 @@ def _separate(settings: Settings, options: Options) -> tuple[list[Part], dict[st
         argv = [framework, "--target", name, "--source", str(source_of(name))]
         argv += ["--host", host, "--port", str(port)]  # never another one, should the socket not be taken
         made.append(Part(name, _served_alone(argv, listening.detach(), urls[name]), order=2, grace=20))
-    made.append(_dispatcher(settings, urls))
+    made.append(_dispatcher(settings, urls, here=False))
     for kind in options.agents:
         made.append(
             Part(f"agent-{kind}", _resident([kind], settings.member(f"agent-{kind}")), order=0, grace=30)
