@@ -72,10 +72,10 @@ class World:
         self.orchestrator = Orchestrator(store, self.producer, self.planner, self.clock, KEY)
         self.sweeper = Sweeper(self.orchestrator, store, self.clock)
 
-    def planner(self, _request: m.RunRequested) -> Planned:
+    def planner(self, request: m.RunRequested) -> Planned:
         if isinstance(self.plan, Exception):
             raise self.plan
-        return Planned("acme/shop", self.plan, CHANGE)
+        return Planned("acme/shop", self.plan, request.change)
 
     def envelope(self, message: m.Message, id: str = "") -> Envelope:
         self._count += 1
@@ -84,8 +84,9 @@ class World:
     def hear(self, message: m.Message, id: str = "") -> Run | None:
         return self.orchestrator.handle(self.envelope(message, id)).run
 
-    def push(self, trigger: str = "t1", delivery: str = "") -> Run | None:
-        return self.hear(m.RunRequested(trigger=trigger, change=CHANGE, delivery=delivery), id=trigger)
+    def push(self, trigger: str = "t1", delivery: str = "", **change: Any) -> Run | None:
+        asked = m.RunRequested(trigger=trigger, change=CHANGE.with_(**change), delivery=delivery)
+        return self.hear(asked, id=trigger)
 
     def run(self, trigger: str = "t1") -> Run:
         found = self.store.load(run_id(trigger))
@@ -299,6 +300,40 @@ def test_a_newer_run_of_the_group_cancels_the_older() -> None:
     world.hear(message)
     assert world.run("t1").status is RunStatus.CANCELLING
     assert world.run("t2").status is RunStatus.RUNNING
+
+
+def moved(number: int) -> dict[str, Any]:
+    return {"sha": f"{number:040x}", "moved_at": START + timedelta(seconds=number)}
+
+
+def test_a_run_that_comes_late_is_superseded_by_the_newer_one_that_was_there() -> None:
+    world = World(a_plan(stage("test"), concurrency=Concurrency(group="main", cancel_superseded=True)))
+    world.push("new", **moved(2))
+    world.push("old", **moved(1))
+    (told,) = world.producer.messages(m.SupersedeRun)
+    assert (told.run, told.newer) == (run_id("old"), run_id("new"))
+    world.hear(told)
+    assert world.run("old").superseded_by == run_id("new")
+    assert world.run("new").status is RunStatus.RUNNING
+
+
+def test_nobody_deploys_over_what_is_newer_but_by_a_rerun() -> None:
+    world = World(a_plan(stage("test"), stage("ship", "test", agent="deploy", environment="live")))
+    world.push("old", **moved(1))
+    world.push("new", **moved(2))
+    for task in ("test", "ship"):
+        world.hear(world.finished(task, trigger="new"))
+    world.hear(world.finished("test", trigger="old"))
+    late = world.run("old")
+    assert late.finished
+    assert late.stages["ship"].reason == f"run {run_id('new')} has deployed a newer main to live"
+    world.push("newest", **moved(3))
+    world.hear(world.finished("test", trigger="newest"))
+    assert world.run("newest").stages["ship"].attempts == 1
+    world.hear(world.finished("ship", Outcome.FAILURE, trigger="newest"))
+    world.hear(m.RerunRun(trigger="again", run=late.id, mode="whole", by="ada"))
+    world.hear(world.finished("test", trigger="again"))
+    assert world.run("again").stages["ship"].attempts == 1
 
 
 def serial() -> World:

@@ -17,7 +17,7 @@ from turnout.core.attestation import Attestation
 from turnout.core.change import Change
 from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decide, due_at
 from turnout.core.envelope import Envelope, Record
-from turnout.core.environments import Turns, awaited, of_plan, takes, turns
+from turnout.core.environments import Turns, awaited, deploys, of_plan, turns
 from turnout.core.errors import (
     Conflict,
     Duplicate,
@@ -35,9 +35,10 @@ from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
 from turnout.core.nothing import Nothing, no_rerun
 from turnout.core.outgoing import SOURCE, Outgoing, last_report, outgoing, task_request
+from turnout.core.overtaking import outdated
 from turnout.core.plan import ConfigProblem, NotTriggered, Plan
 from turnout.core.policy import attempt_token, verify_token
-from turnout.core.ports import Clock, Commit, Delivery, OutboxRow, Producer, Store
+from turnout.core.ports import Clock, Commit, Delivery, EnvironmentRow, OutboxRow, Producer, Store
 from turnout.core.proposal import Proposal
 from turnout.core.run import Run, RunStatus, StageStatus, TaskStatus
 from turnout.core.topics import PIPELINE_EVENTS
@@ -219,36 +220,36 @@ class Orchestrator:
                 raise NotFound(f"no run {run}", "it may have been started on another store")
             now = self.clock.now()
             asked = message if message is not None else self._tick_of(before, heard=heard)
-            events = self._decided(before, asked, now)
+            events, there = self._decided(before, asked, now)
             if not events and not inbox:
                 self._look_again_later(before, now)
                 return Handled(before)
             try:
-                return self._commit(inbox, before, events, now)
+                return self._commit(inbox, before, events, now, there)
             except Conflict:
                 continue
             except Duplicate:
                 return self._duplicate(run)
         raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
 
-    def _decided(self, before: Run | None, message: Decidable, now: datetime) -> tuple[Event, ...]:
-        """Who else is at an environment is asked only where one would be taken."""
+    def _decided(
+        self, before: Run | None, message: Decidable, now: datetime
+    ) -> tuple[tuple[Event, ...], Mapping[str, str]]:
+        """The events, and whose deploys were in the environments then: that is asked only where something would be
+        deployed."""
         events = decide(before, message, now)
-        if not takes(before, events):
-            return events
-        return decide(before, message, now, self._taken(replay(events, before)))
+        if not deploys(before, events):
+            return events, {}
+        after = replay(events, before)
+        assert after is not None
+        rows = self.store.environments(after.project, of_plan(after.plan))
+        there = {name: row.deployed for name, row in rows.items() if row.deployed}
+        newer = {name: run for name, run in there.items() if self._is_newer(run, after)}
+        return decide(before, message, now, _taken(after, rows), newer), there
 
-    def _taken(self, run: Run | None) -> Mapping[str, str]:
-        """Environments of the run that others hold, or have waited for since before it was created."""
-        assert run is not None
-        found: dict[str, str] = {}
-        for name, row in self.store.environments(run.project, of_plan(run.plan)).items():
-            ahead = (id for id, at in row.waiting if id != run.id and (at, id) < (run.created_at, run.id))
-            other = row.holder if row.holder != run.id else ""
-            first = other or next(ahead, "")
-            if first:
-                found[name] = first
-        return found
+    def _is_newer(self, deployed: str, run: Run) -> bool:
+        other = self.store.load(deployed) if deployed != run.id else None
+        return other is not None and outdated(run, other)
 
     def _look_again_later(self, run: Run, now: datetime) -> None:
         """A run that waits for others is looked at once in a while, and keeps nobody else from it."""
@@ -281,7 +282,14 @@ class Orchestrator:
         active = [task.current.id for _, task in run.tasks() if task.active and task.current is not None]
         return Tick(leases=dict(self.store.last_heard(active)), deaf=not heard)
 
-    def _commit(self, inbox: str, before: Run | None, events: Sequence[Event], now: datetime) -> Handled:
+    def _commit(
+        self,
+        inbox: str,
+        before: Run | None,
+        events: Sequence[Event],
+        now: datetime,
+        there: Mapping[str, str],
+    ) -> Handled:
         after = replay(events, before)
         assert after is not None, "only a message that makes a run is committed without one"
         signed = self.attesting.sign(after, events) if self.attesting is not None else ()
@@ -304,6 +312,7 @@ class Orchestrator:
                 leases=self._leases(before, after, now),
                 delivery=_delivery_of(after, now) if before is None else None,
                 turns=changed,
+                deployed=there,
                 attestations=signed,
             )
         )
@@ -349,11 +358,11 @@ class Orchestrator:
                 start = self._prepare(run, message)
                 if isinstance(start, Nothing):
                     return self._nothing(inbox, run, message, start, now)
-                events = self._decided(None, start, now)
+                events, there = self._decided(None, start, now)
             else:
-                events = self._decided(before, _again(before), now)
+                events, there = self._decided(before, _again(before), now)
             try:
-                return self._commit(inbox, before, events, now)
+                return self._commit(inbox, before, events, now, there)
             except Conflict:
                 continue
             except Duplicate:
@@ -445,16 +454,16 @@ class Orchestrator:
         return Handled(None, reason=why.reason)
 
     def _for_the_group(self, before: Run | None, after: Run, now: datetime) -> list[Record]:
-        """A run that begins supersedes the older ones of its group; one that ends lets the next one go."""
+        """A run that begins supersedes the others of its group, or is superseded where one is of a newer change.
+        One that ends lets the next one go."""
         group = after.plan.concurrency if after.plan else None
         if group is None:
             return []
         if before is None and group.cancel_superseded and not after.finished:
-            return [
-                self._to_run(row.id, m.SupersedeRun(run=row.id, newer=after.id), after, now)
-                for row in self.store.group_runs(after.project, group.group)
-                if row.id != after.id
-            ]
+            others = [r.id for r in self.store.group_runs(after.project, group.group) if r.id != after.id]
+            newer = next((other for other in others if self._is_newer(other, after)), "")
+            late = [(after.id, newer)] if newer else [(other, after.id) for other in others]
+            return [self._to_run(run, m.SupersedeRun(run=run, newer=by), after, now) for run, by in late]
         if after.finished and not (before and before.finished):
             waiting = [r for r in self.store.group_runs(after.project, group.group) if r.id != after.id]
             if waiting and waiting[0].status == "queued":
@@ -518,6 +527,18 @@ def carried_stages(old: Run, mode: str, stage: str = "") -> dict[str, Carried]:
         for each in kept
         if each.status is StageStatus.FINISHED and not (each.rollback and mode == "failed")
     }
+
+
+def _taken(run: Run, rows: Mapping[str, EnvironmentRow]) -> Mapping[str, str]:
+    """Environments that others hold, or have waited for since before the run was created."""
+    found: dict[str, str] = {}
+    for name, row in rows.items():
+        ahead = (id for id, at in row.waiting if id != run.id and (at, id) < (run.created_at, run.id))
+        other = row.holder if row.holder != run.id else ""
+        first = other or next(ahead, "")
+        if first:
+            found[name] = first
+    return found
 
 
 def _again(run: Run) -> StartRun:

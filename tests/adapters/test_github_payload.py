@@ -4,7 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,17 @@ def test_without_a_sender_the_author_of_the_commit_is_named() -> None:
 def test_when_the_newest_commit_was_made_is_known_where_that_is_a_time(said: str | None, known: str) -> None:
     at = change(push(head_commit={"timestamp": said})).committed_at
     assert at == (datetime.fromisoformat(known) if known else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [(1557933657, True), ("2019-05-15T15:20:57Z", False), (True, False), (-1, False), (None, False)],
+)
+def test_when_a_branch_was_pushed_to_is_known_where_that_is_a_time(said: object, known: bool) -> None:
+    payload = push()
+    payload["repository"]["pushed_at"] = said
+    at = datetime(2019, 5, 15, 15, 20, 57, tzinfo=UTC) if known else None
+    assert change(payload).moved_at == at
 
 
 def test_a_new_branch_is_compared_with_the_default_branch_and_the_default_branch_with_nothing() -> None:

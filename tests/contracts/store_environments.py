@@ -96,6 +96,26 @@ class EnvironmentContract:
         row = EnvironmentRow(one.id, ((two.id, at(0)),))
         assert store.environments(SHOP, NAMES) == {"live": row}
 
+    def test_whose_deploy_is_there_is_known_and_takes_part_in_taking(self, store: Store) -> None:
+        one, two, three = (a_run(store, name) for name in ("one", "two", "three"))
+        turn(store, one, taken=("live", "test"))
+        turn(store, one, given=("live", "test"), deployed=("live",))
+        assert store.environments(SHOP, NAMES) == {"live": EnvironmentRow(deployed=one.id)}
+        with pytest.raises(Conflict):
+            turn(store, two, taken=("live",))  # decided by somebody who did not know of one
+        knowing = Commit(
+            two, 1, (), (), at(5), turns=Turns(taken=("live", "test")), deployed={"live": one.id, "far": "r9"}
+        )
+        store.commit(knowing)
+        turn(store, two, given=("live", "test"), deployed=("live", "test"))
+        row = EnvironmentRow(deployed=two.id)
+        assert store.environments(SHOP, NAMES) == {"live": row, "test": row}
+        with pytest.raises(Conflict):
+            store.commit(
+                Commit(three, 1, (), (), at(6), turns=Turns(taken=("live",)), deployed={"live": one.id})
+            )
+        assert store.environments(SHOP, NAMES) == {"live": row, "test": row}
+
     def test_a_run_that_is_behind_takes_nothing(self, store: Store) -> None:
         run = a_run(store, "one")
         with pytest.raises(Conflict):

@@ -53,16 +53,23 @@ def start(plan: Plan | None, run: str = "r1", **more: Any) -> StartRun:
 class Story:
     """A run told message by message, with a clock that goes forward when it is told to.
 
-    ``taken``: environments to the runs that hold them.
+    ``taken``: environments to the runs that hold them; ``newer``: to those that have deployed something newer.
     """
 
     now: datetime = START
     history: list[Event] = field(default_factory=list)
     taken: dict[str, str] = field(default_factory=dict)
+    newer: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan | None, taken: dict[str, str] | None = None, **more: Any) -> Story:
-        story = cls(taken=taken or {})
+    def of(
+        cls,
+        plan: Plan | None,
+        taken: dict[str, str] | None = None,
+        newer: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Story:
+        story = cls(taken=taken or {}, newer=newer or {})
         story.hear(start(plan, **more))
         return story
 
@@ -73,7 +80,7 @@ class Story:
         return run
 
     def hear(self, message: Decidable) -> tuple[Event, ...]:
-        events = decide(replay(self.history), message, self.now, self.taken)
+        events = decide(replay(self.history), message, self.now, self.taken, self.newer)
         self.history.extend(events)
         return events
 

@@ -7,7 +7,7 @@ import pytest
 from tests.core.building import Story, a_plan, kinds, stage
 from turnout.core import messages as m
 from turnout.core.decider import decide
-from turnout.core.environments import Turns, awaited, held, of_plan, takes, turns
+from turnout.core.environments import Turns, awaited, deploys, held, of_plan, turns
 from turnout.core.events import EnvironmentAwaited
 from turnout.core.evolve import replay
 from turnout.core.explain import explain
@@ -207,12 +207,12 @@ def test_the_store_learns_what_changes() -> None:
 def test_most_plans_have_nothing_to_ask_for() -> None:
     told = story(stage("lint"), stage("test", "lint"))
     assert of_plan(told.run.plan) == of_plan(None) == frozenset()
-    assert not takes(None, told.history)
+    assert not deploys(None, told.history)
     assert not turns(None, told.run)
     told = story(stage("lint"), ship("ship", "lint"))
-    assert not takes(None, told.history)
+    assert not deploys(None, told.history)
     before = told.run
-    assert takes(before, told.ends("lint"))
+    assert deploys(before, told.ends("lint"))
 
 
 def test_the_event_says_which_run_holds_it() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from turnout.adapters.memory_store import MemoryStore
 from turnout.core import events as e
 from turnout.core.environments import awaited, held, holds
+from turnout.core.overtaking import outdated
 from turnout.core.run import Run, StageStatus
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Deploying:
     def __init__(self, world: World) -> None:
         self.world = world
         self.undone: Counter[tuple[str, str]] = Counter()
+        self.brought: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
 
     # --- after every commit -----------------------------------------------------------------------
 
@@ -32,10 +34,18 @@ class Deploying:
         match event:
             case e.AttemptLaunched():
                 yield from self._launched(event, run)
+                yield from self._deploys(event, run)
+            case e.StageFinished() if event.outcome == "success" and holds(run.planned(event.stage)):
+                self.brought[(run.project, run.planned(event.stage).environment)].append(run.id)
+            case e.CancelRequested() if event.superseded_by:
+                newer = self.world.watch.states.get(event.superseded_by)
+                if newer is not None and outdated(newer, run):
+                    yield "no run is superseded by an older change's", f"{run.id[:4]} by {newer.id[:4]}"
             case e.AttemptFinished() if event.by == "runtime":
                 yield from self._lost(event, run)
             case e.RollbackStarted():
                 self.undone[(run.id, event.stage)] += 1
+                self.brought[(run.project, run.planned(event.stage).environment)].remove(run.id)
                 if self.undone[(run.id, event.stage)] > 1:
                     yield "a stage is rolled back once", f"{event.stage} of {run.id[:4]}"
                 yield from self._asked_for(event, run)
@@ -77,6 +87,19 @@ class Deploying:
                         "one deploy an environment at a time",
                         f"{event.task} of {run.id[:4]} beside {task.id} of {other.id[:4]} in {planned.environment}",
                     )
+
+    def _deploys(self, event: e.AttemptLaunched, run: Run) -> Iterator[tuple[str, str]]:
+        """A rollback brings back what was there, and is asked for by nobody else."""
+        planned = run.planned(event.stage)
+        if not holds(planned) or event.task not in run.stages[event.stage].tasks:
+            return
+        there = self.brought[(run.project, planned.environment)][-1:]
+        known = {**self.world.watch.states, run.id: run}
+        if there and outdated(run, known[there[0]]):
+            yield (
+                "nothing is deployed over what is newer",
+                f"{event.task} of {run.id[:4]} to {planned.environment}, where {there[0][:4]} is",
+            )
 
     def _asked_for(self, event: e.RollbackStarted, run: Run) -> Iterator[tuple[str, str]]:
         because, undone = run.stages[event.because], run.stages[event.stage]

@@ -48,7 +48,7 @@ def nothing_recorded(patch: Patch) -> None:
 
 def nobody_asked(patch: Patch) -> None:
     """And a row that is there already is overwritten."""
-    patch.setattr(orchestration, "takes", lambda _before, _events: False)
+    patch.setattr(orchestration, "deploys", lambda _before, _events: False)
     found = environments.turns
     patch.setattr(orchestration, "turns", lambda before, after: _unheld(found(before, after)))
 
@@ -126,6 +126,10 @@ def cancelled_as_others_are(patch: Patch) -> None:
     patch.setattr(advance, "_advance_rollback", stopped)
 
 
+def who_comes_last_is_newest(patch: Patch) -> None:
+    patch.setattr(Orchestrator, "_is_newer", lambda _self, _deployed, _run: False)
+
+
 def no_time_for_results(patch: Patch) -> None:
     look = Reconciler.look
 
@@ -158,6 +162,7 @@ DEPLOYING: dict[str, Plant] = {
     "a run does not wait for its rollback": not_waited_for,
     "nothing is ever rolled back": never_rolled_back,
     "a rollback is over when its run is cancelled": cancelled_as_others_are,
+    "who comes last is taken for the newest": who_comes_last_is_newest,
 }
 RECONCILING: dict[str, Plant] = {
     "a job that has ended is lost before its result has had time": no_time_for_results,

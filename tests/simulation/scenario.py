@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from tests.core.building import CHANGE, a_plan, stage
+from tests.core.building import CHANGE, START, a_plan, stage
 from tests.simulation.faults import Fault, Window
 from tests.simulation.machines import Work
 from turnout.core.change import Change
@@ -231,8 +233,12 @@ class Scenario:
 
 
 def change_of(push: Push) -> Change:
+    """What is delivered at some time has happened at another: deliveries come in any order."""
+    moved = int(60 * random.Random(f"{push.id}/{push.at}").random())
     return CHANGE.with_(
         repository=push.repository,
+        sha=hashlib.sha1(push.id.encode()).hexdigest(),  # it is what a commit has
+        moved_at=START + timedelta(seconds=moved),
         branch=push.branch,
         ref=f"refs/heads/{push.branch}",
         title=push.id,

@@ -50,6 +50,7 @@ class Repository(Part):
     clone_url: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=2000)
     default_branch: Annotated[Prose, Field(max_length=1000)] = ""
     fork: bool = False
+    pushed_at: Any = None
 
 
 class Person(Part):

@@ -6,7 +6,7 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, FailFast, Field
@@ -90,6 +90,7 @@ class _PullRequest(Part):
     html_url: Prose = ""
     user: Person | None = None
     merged: bool | None = None
+    updated_at: Prose | None = None
     head: _End
     base: _End
 
@@ -172,6 +173,7 @@ def _push(push: _Push) -> Change | NoChange:
         title=message.split("\n", 1)[0][:200],
         message=message[:10_000],
         committed_at=_instant(push.head_commit.timestamp) if push.head_commit else None,
+        moved_at=_seconds(push.repository.pushed_at),
         url=push.compare[:MAX_URL],
         paths=None if tag or new or push.forced else _paths(push.commits),
     )
@@ -195,6 +197,12 @@ def _instant(said: str | None) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo and 1990 <= found.year <= 9000 else None
+
+
+def _seconds(said: object) -> datetime | None:
+    """A push says in seconds since the epoch when it was; what is none is not known."""
+    known = isinstance(said, int) and 0 < said < 2**35 and not isinstance(said, bool)
+    return datetime.fromtimestamp(said, UTC) if known and isinstance(said, int) else None
 
 
 def _author(push: _Push) -> str:
@@ -254,4 +262,5 @@ def _pull_request(event: _PullRequestEvent) -> Change | NoChange | Ask:
         title=request.title[:200],
         url=request.html_url[:MAX_URL],
         config_sha=request.base.sha if fork else "",
+        moved_at=_instant(request.updated_at),
     )

@@ -76,6 +76,7 @@ class MemoryStore:
         self._triggers: dict[tuple[str, str], int] = {}
         self._reports: dict[tuple[str, str, str], ReportRow] = {}
         self._holders: dict[tuple[str, str], str] = {}  # by project and environment
+        self._deployed: dict[tuple[str, str], str] = {}
         self._held: dict[tuple[str, str], datetime] = {}
         self._queues: dict[tuple[str, str], dict[str, datetime]] = {}
         self._attestations: dict[tuple[str, str], Attestation] = {}
@@ -160,8 +161,9 @@ class MemoryStore:
             for name in names:
                 holder = self._holders.get((project, name), "")
                 waiting = sorted(self._queues.get((project, name), {}).items(), key=lambda each: each[::-1])
-                if holder or waiting:
-                    found[name] = EnvironmentRow(holder, tuple(waiting))
+                there = self._deployed.get((project, name), "")
+                if holder or waiting or there:
+                    found[name] = EnvironmentRow(holder, tuple(waiting), there)
             return found
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:
@@ -376,6 +378,8 @@ class MemoryStore:
             for name in change.turns.taken:
                 if (change.run.project, name) in self._holders:
                     raise Conflict(f"environment {name} is held by another run")
+                if self._deployed.get((change.run.project, name), "") != change.deployed.get(name, ""):
+                    raise Conflict("somebody else has deployed meanwhile")
         if change.delivery is not None:
             may_follow(change.delivery.status)
 
@@ -404,6 +408,8 @@ class MemoryStore:
             self._queues.get((run.project, name), {}).pop(run.id, None)
         for name in turns.queued:
             self._queues.setdefault((run.project, name), {})[run.id] = run.created_at
+        for name in turns.deployed:
+            self._deployed[(run.project, name)] = run.id
         for name in turns.taken:
             self._holders[(run.project, name)] = run.id
             self._held[(run.project, name)] = at

@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 
 from turnout.core import events as e
 from turnout.core.decision import Decision
-from turnout.core.environments import busy, in_the_way
+from turnout.core.environments import busy, in_the_way, to_deploy
 from turnout.core.ids import attempt_id
 from turnout.core.model import Outcome
 from turnout.core.policy import outcome_of_run, outcome_of_stage, retry_after, time_to_end, worst_of
@@ -123,7 +123,10 @@ def _advance_stage(d: Decision, name: str) -> None:
 
 
 def _skip(
-    d: Decision, stage: str, because: Literal["when", "needs", "halted", "cancelled"], reason: str
+    d: Decision,
+    stage: str,
+    because: Literal["when", "needs", "halted", "cancelled", "overtaken"],
+    reason: str,
 ) -> None:
     d.emit(e.StageSkipped(at=d.now, stage=stage, because=because, reason=reason))
 
@@ -152,7 +155,17 @@ def _open_stage(d: Decision, stage: Stage) -> None:
 
 
 def _start_stage(d: Decision, stage: Stage) -> None:
-    """Unless somebody else is at its environment."""
+    """Unless somebody else is at its environment, or has brought something newer there."""
+    environment = to_deploy(d.run, stage.name)
+    if environment in d.newer:
+        what = d.run.change.branch or d.run.change.ref
+        _skip(
+            d,
+            stage.name,
+            "overtaken",
+            f"run {d.newer[environment]} has deployed a newer {what} to {environment}",
+        )
+        return
     found = in_the_way(d.run, stage.name, d.taken)
     if found is None:
         d.emit(e.StageStarted(at=d.now, stage=stage.name))

@@ -20,7 +20,8 @@ class Change(Value):
     whose pipeline file counts (the base's for a fork), empty: ``sha``. ``dirty``: the commit is a
     snapshot of a working tree with uncommitted changes. ``sha`` is empty where only the ref is known yet: the planner
     finds its commit. ``action`` and ``inputs``: of a dispatch, its type, and what came with it, as text.
-    ``committed_at``: when the commit was made, None: not known.
+    ``committed_at``: when the commit was made, None: not known. ``moved_at``: when the ref was moved to it, in whole
+    seconds; None: not known (`turnout.core.overtaking`).
     """
 
     kind: ChangeKind
@@ -44,6 +45,7 @@ class Change(Value):
     action: str = ""
     inputs: dict[str, str] = Field(default_factory=dict)
     committed_at: datetime | None = None
+    moved_at: datetime | None = None
 
 
 class NoChange(Nothing):

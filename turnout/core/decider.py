@@ -95,16 +95,21 @@ NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def decide(
-    run: Run | None, message: Decidable, now: datetime, taken: Mapping[str, str] = NOBODY
+    run: Run | None,
+    message: Decidable,
+    now: datetime,
+    taken: Mapping[str, str] = NOBODY,
+    newer: Mapping[str, str] = NOBODY,
 ) -> tuple[e.Event, ...]:
     """The events that ``message`` brings about; empty when it changes nothing that is worth a record.
 
     ``taken``: environments to the runs that hold them, or whose turn it is, other than this one
-    (`turnout.core.environments`).
+    (`turnout.core.environments`). ``newer``: environments to the runs that have deployed there what is newer than this
+    run's change (`turnout.core.overtaking`).
     """
     if run is None:
-        return _create(message, now, taken) if isinstance(message, StartRun) else ()
-    decision = Decision(run, now, taken)
+        return _create(message, now, taken, newer) if isinstance(message, StartRun) else ()
+    decision = Decision(run, now, taken, newer)
     _answer(decision, message)
     advance(decision)
     return tuple(decision.events)
@@ -127,9 +132,11 @@ def due_at(run: Run) -> datetime | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _create(start: StartRun, now: datetime, taken: Mapping[str, str]) -> tuple[e.Event, ...]:
+def _create(
+    start: StartRun, now: datetime, taken: Mapping[str, str], newer: Mapping[str, str]
+) -> tuple[e.Event, ...]:
     created = e.RunCreated(at=now, **{name: getattr(start, name) for name in StartRun.model_fields})
-    decision = Decision(evolve(None, created), now, taken)
+    decision = Decision(evolve(None, created), now, taken, newer)
     decision.events.append(created)
     if start.plan is None:
         decision.emit(e.RunFinished(at=now, outcome=Outcome.FAILURE, reason=start.reason))

@@ -13,10 +13,11 @@ from turnout.core.run import Run
 class Decision:
     """The events decided so far, and the run as they leave it."""
 
-    def __init__(self, run: Run, now: datetime, taken: Mapping[str, str]) -> None:
+    def __init__(self, run: Run, now: datetime, taken: Mapping[str, str], newer: Mapping[str, str]) -> None:
         self.run = run
         self.now = now
         self.taken = taken
+        self.newer = newer
         self.events: list[e.Event] = []
 
     def emit(self, event: e.Event) -> None:

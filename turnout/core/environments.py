@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from turnout.core import events as e
-from turnout.core.evolve import replay
+from turnout.core.model import Outcome
 from turnout.core.plan import Plan, PlannedStage
 from turnout.core.run import Run, Stage, StageStatus
 
@@ -33,12 +33,15 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """How a run's place changes: environments that it takes, gives back, begins to wait for, and waits for no more."""
+    """How a run's place changes: environments that it takes, gives back, begins to wait for, and waits for no more.
+
+    ``deployed``: those of the ones given back that have now what the run has brought."""
 
     taken: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
     unqueued: tuple[str, ...] = ()
+    deployed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.taken or self.given or self.queued or self.unqueued)
@@ -89,24 +92,39 @@ def turns(before: Run | None, after: Run) -> Turns:
         return NO_TURNS
     had, has = held(before) if before else frozenset(), held(after)
     waited, waits = awaited(before) if before else frozenset(), awaited(after)
+    given = tuple(sorted(had - has))
     return Turns(
         taken=tuple(sorted(has - had)),
-        given=tuple(sorted(had - has)),
+        given=given,
         queued=tuple(sorted(waits - waited)),
         unqueued=tuple(sorted(waited - waits)),
+        deployed=tuple(each for each in given if _brought(after, each)),
     )
 
 
-def takes(before: Run | None, events: Sequence[e.Event]) -> bool:
-    """Whether the events, decided for ``before``, take an environment that it did not hold."""
-    if not any(isinstance(each, e.StageStarted) for each in events):
+def _brought(run: Run, environment: str) -> bool:
+    """Whether a deploy of the run to it went well, and was not undone."""
+    stages = (run.stages[name] for name in run.stages if to_deploy(run, name) == environment)
+    return any(
+        each.started_at is not None and each.outcome is Outcome.SUCCESS and each.rollback is None
+        for each in stages
+    )
+
+
+def deploys(before: Run | None, events: Sequence[e.Event]) -> bool:
+    """Whether the events, decided for ``before``, start a stage that holds an environment."""
+    started = [each.stage for each in events if isinstance(each, e.StageStarted)]
+    if not started:
         return False
     first = events[0]
     plan = before.plan if before is not None else first.plan if isinstance(first, e.RunCreated) else None
-    if not of_plan(plan):
-        return False
-    after = replay(events, before)
-    return after is not None and bool(turns(before, after).taken)
+    return plan is not None and any(holds(plan.stage(each)) for each in started)
+
+
+def to_deploy(run: Run, stage: str) -> str:
+    """The environment that the stage deploys to; empty: none."""
+    planned = run.planned(stage)
+    return planned.environment if holds(planned) else ""
 
 
 def in_the_way(run: Run, stage: str, taken: Mapping[str, str]) -> tuple[str, str] | None:

@@ -83,7 +83,7 @@ class StageSkipped(Occurred):
 
     kind: Literal["stage_skipped"] = "stage_skipped"
     stage: str
-    because: Literal["when", "needs", "halted", "cancelled"]
+    because: Literal["when", "needs", "halted", "cancelled", "overtaken"]
     reason: str
 
 

@@ -36,6 +36,7 @@ class Rule(StrEnum):
     NEEDS = "needs"
     APPROVAL = "approval"
     ENVIRONMENT_FREE = "environment free"
+    OVERTAKEN = "overtaken"
     # how its attempts go
     PARALLEL = "parallel"
     AGENT = "agent"

@@ -8,7 +8,7 @@ from turnout.adapters.store import attestations, deliveries, environments, folde
 from turnout.adapters.store.instants import micros, micros_or_none
 from turnout.adapters.store.link import Answer, Link, Statement
 from turnout.adapters.store.outbox import LogWriter
-from turnout.adapters.store.projection import check, run_row, touched_attempts
+from turnout.adapters.store.projection import check, run_row, storable, touched_attempts
 from turnout.core import events as e
 from turnout.core.errors import Conflict, Duplicate
 from turnout.core.ports import Commit, OutboxRow
@@ -78,9 +78,14 @@ def write(link: Link, change: Commit, log: LogWriter | None) -> Sequence[OutboxR
 def _take_turns(link: Link, run: Run, change: Commit) -> None:
     """Raises: Conflict."""
     answers = environments.change(link, run, change.turns, micros(change.at))
+    there = environments.deployed(link, run.project, change.turns.taken) if answers else None
     for name, answer in zip(change.turns.taken, answers, strict=True):
         if answer.count == 0:
             raise Conflict(f"environment {name} is held by another run")
+    if there is not None and dict(there.rows) != {
+        storable(name): change.deployed[name] for name in change.turns.taken if change.deployed.get(name)
+    }:
+        raise Conflict("somebody else has deployed meanwhile")
 
 
 def _write_run(link: Link, change: Commit, run: Run) -> Answer:

@@ -1,4 +1,5 @@
-"""Who deploys to an environment, and who waits for it: rows that come and go with the state of their run."""
+"""Who deploys to an environment, and who waits for it: rows that come and go with the state of their run; and who has
+deployed there last."""
 
 from __future__ import annotations
 
@@ -29,6 +30,13 @@ _UNQUEUE = Statement(
 _HOLDERS = Statement(
     "SELECT environment, run FROM environments WHERE project = :project AND environment IN :names"
 )
+_DEPLOYED = Statement(
+    "SELECT environment, run FROM deployed WHERE project = :project AND environment IN :names"
+)
+_NOW_THERE = Statement(
+    "INSERT INTO deployed (project, environment, run) VALUES (:project, :environment, :run)"
+    " ON CONFLICT (project, environment) DO UPDATE SET run = excluded.run"
+)
 _WAITING = Statement(
     "SELECT environment, run, created_at FROM environment_queue WHERE project = :project AND environment IN :names"
 )
@@ -43,17 +51,30 @@ def change(link: Link, run: Run, turns: Turns, at: int) -> list[Answer]:
         link.send(_UNQUEUE, place | {"environment": storable(name)})
     for name in turns.queued:
         link.send(_QUEUE, place | {"environment": storable(name), "at": micros(run.created_at)})
+    for name in turns.deployed:
+        link.send(_NOW_THERE, place | {"environment": storable(name)})
     return [link.send(_TAKE, place | {"environment": storable(name), "at": at}) for name in turns.taken]
+
+
+def deployed(link: Link, project: str, names: Collection[str]) -> Answer:
+    """Environments and the runs whose deploys are there."""
+    asked = {"project": storable(project), "names": listed(link, sorted(map(storable, names)))}
+    return link.send(_DEPLOYED, asked)
 
 
 def find(link: Link, project: str, names: Collection[str]) -> dict[str, EnvironmentRow]:
     asked = {"project": storable(project), "names": listed(link, sorted(map(storable, names)))}
     holders = dict(link.send(_HOLDERS, asked).rows)
+    there = dict(deployed(link, project, names).rows)
     waiting: dict[str, list[tuple[str, datetime]]] = {}
     for name, run, created_at in sorted(link.send(_WAITING, asked).rows, key=lambda row: (row[2], row[1])):
         waiting.setdefault(name, []).append((run, instant(created_at)))
     return {
-        name: EnvironmentRow(holders.get(storable(name), ""), tuple(waiting.get(storable(name), ())))
+        name: EnvironmentRow(
+            holders.get(storable(name), ""),
+            tuple(waiting.get(storable(name), ())),
+            there.get(storable(name), ""),
+        )
         for name in names
-        if storable(name) in holders or storable(name) in waiting
+        if storable(name) in {*holders, *waiting, *there}
     }

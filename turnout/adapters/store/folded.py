@@ -11,7 +11,7 @@ from turnout.core import events as e
 from turnout.core.evolve import replay
 from turnout.core.run import Run, dump, load
 
-FORM = "4d59eabb4f62"
+FORM = "469abe6ce838"
 """Stands for the fields of events and states. A test says when it has to be another; where `evolve` folds the same
 fields otherwise, put a letter behind it."""
 

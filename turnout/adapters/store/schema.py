@@ -29,13 +29,19 @@ HEAD = "0010"
 
 _ADVISORY_LOCK = 0x7475726E6F7574  # "turnout"
 _VERSION = text("SELECT version_num FROM alembic_version")
+_COUNTERS = text(
+    "SELECT of.relname, counter.relname FROM pg_class counter JOIN pg_depend ON objid = counter.oid"
+    " JOIN pg_class of ON of.oid = refobjid"
+    " WHERE counter.relkind = 'S' AND deptype IN ('a', 'i') AND of.relnamespace = current_schema()::regnamespace"
+)
+"""Table to the sequence that numbers its rows."""
 
 
 def migrate(url: str | Database, roles: Sequence[str] = ()) -> tuple[str, ...]:
     """Make the database (SQLite: the file, mode 0600), or bring its tables to this version. Idempotent.
 
-    ``roles``: of the server, that may read and write the tables from then on. The migrations that were done, the oldest
-    first, with what they are about.
+    ``roles``: of the server, as `turnout.adapters.store.rights.read_role` takes them, that may use the tables from then
+    on. The migrations that were done, the oldest first, with what they are about.
 
     Raises: TransientError (the server is away, the disk full), PermanentError (a newer Turnout has been here; a role
     that there is not).
@@ -128,29 +134,32 @@ def _alembic() -> Config:
 
 
 def _open_to(connection: Connection, roles: Sequence[str]) -> None:
-    """Of PostgreSQL. Whoever makes the tables owns them; others may look for their version, and use the rest.
+    """Of PostgreSQL. Whoever makes the tables owns them; others may look for their version, and do what
+    `turnout.adapters.store.rights` says.
 
-    Raises: PermanentError for a role that there is not, before anything is granted.
+    Raises: PermanentError for a role or a part that there is not, before anything is granted.
     """
+    from turnout.adapters.store.rights import ADD, read_role, rights
+
+    opened = [read_role(each) for each in roles]
     known = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
-    if missing := [each for each in roles if each not in known]:
+    if missing := [role for _, role in opened if role not in known]:
         raise PermanentError(
             f"the database has no role {missing[0]!r}", "make it, or mend TURNOUT_DATABASE_ROLES"
         )
     quote = connection.dialect.identifier_preparer.quote_identifier
-    sequences = connection.execute(
-        text(
-            "SELECT sequencename FROM pg_sequences"
-            " WHERE sequenceowner = current_user AND schemaname = current_schema()"
-        )
-    ).scalars()
+    counters = {table: name for table, name in connection.execute(_COUNTERS)}  # noqa: C416 — rows are no pairs
     tables = ", ".join(quote(each.name) for each in METADATA.sorted_tables)
-    counters = ", ".join(quote(each) for each in sequences)
-    given = ", ".join(quote(each) for each in roles)
-    connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {given}")
-    if counters:
-        connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {counters} TO {given}")
-    connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {given}")
+    every = ", ".join(quote(each) for each in counters.values())
+    for part, role in opened:
+        to = quote(role)
+        connection.exec_driver_sql(f"REVOKE ALL ON {tables}, alembic_version FROM {to}")
+        connection.exec_driver_sql(f"REVOKE ALL ON SEQUENCE {every} FROM {to}")
+        connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {to}")
+        for table, may in rights(part).items():
+            connection.exec_driver_sql(f"GRANT {', '.join(sorted(may))} ON {quote(table)} TO {to}")
+            if ADD in may and table in counters:
+                connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {quote(counters[table])} TO {to}")
 
 
 def _create(path: Path) -> None:

@@ -387,6 +387,16 @@ environments = Table(
 )
 """The run that deploys to it; it comes and goes with the run's state, in the same transaction."""
 
+deployed = Table(
+    "deployed",
+    METADATA,
+    Column("project", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("run", ID, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The run whose deploy is there: the last one that went well and was not rolled back."""
+
 environment_queue = Table(
     "environment_queue",
     METADATA,

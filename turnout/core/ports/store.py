@@ -131,10 +131,11 @@ class ReportRow:
 @dataclass(frozen=True, slots=True)
 class EnvironmentRow:
     """Who deploys to an environment. ``holder``: a run, empty: none. ``waiting``: runs and when they were created, the
-    oldest first."""
+    oldest first. ``deployed``: the run whose deploy is there, empty: not known."""
 
     holder: str = ""
     waiting: tuple[tuple[str, datetime], ...] = ()
+    deployed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,8 @@ class Commit:
     ``events``. ``due_at``: when the run must be looked at again, None: only when a message comes.
     ``leases``: attempt id to the end of its lease, for those launched or heard of now.
     ``inbox``: the envelope id that was handled, empty: none (a timer). ``turns``: environments that the
-    run takes, gives back, waits for.
+    run takes, gives back, waits for. ``deployed``: the runs whose deploys were in those environments when this was
+    decided; where there is none, none was.
     """
 
     run: Run | None
@@ -158,6 +160,7 @@ class Commit:
     leases: Mapping[str, datetime] = field(default_factory=dict)
     delivery: Delivery | None = None
     turns: Turns = NO_TURNS
+    deployed: Mapping[str, str] = field(default_factory=dict)
     attestations: tuple[Attestation, ...] = ()
 
 
@@ -206,7 +209,8 @@ class Store(Protocol):
         ...
 
     def environments(self, project: str, names: Collection[str]) -> Mapping[str, EnvironmentRow]:
-        """Who holds these environments of the project, and who waits for them; those of nobody are left out."""
+        """Who holds these environments of the project, waits for them, or has deployed there; those of nobody are left
+        out."""
         ...
 
     def previous_outcome(self, project: str, branch: str, before: str) -> str:

@@ -38,10 +38,23 @@ def skipped(event: e.StageSkipped, run: Run, trail: Trail) -> Why:
                 had_ended_well(run, blocking, "its turn would have come"),
                 opened,
             )
+        case "overtaken":
+            there = planned.environment if planned else ""
+            values = needs_of(run, planned) | {
+                "environment": there,
+                "moved at": _moved(run),
+                "seen": event.reason,
+            }
+            rerun = f"a rerun of this run deploys it all the same: turnout rerun {run.id}"
+            return Why(Rule.OVERTAKEN, values, (rerun,), opened)
         case "halted" | "cancelled":
             return stopped_by(run, event.stage, trail, whole=True)
         case _:
             assert_never(event.because)
+
+
+def _moved(run: Run) -> str:
+    return run.change.moved_at.isoformat() if run.change.moved_at else ""
 
 
 def opened(event: e.ApprovalRequested | e.EnvironmentAwaited | e.StageStarted, run: Run, trail: Trail) -> Why:
