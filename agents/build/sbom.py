@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agents.sdk.inside import read_inside
 from agents.sdk.operator_paths import TRIVY, operator_settings
+from agents.sdk.untar import untar
 from agents.sdk.workspace import AgentError, Workspace
 from turnout.core.strict_json import read_json
 from turnout.runtimes.sandbox_files import remove_tree
@@ -36,7 +37,7 @@ def _readable(archive: Path, unpacked: Path) -> Path:
     with tarfile.open(archive) as content:
         if "oci-layout" not in content.getnames() or "manifest.json" in content.getnames():
             return archive
-        content.extractall(unpacked, filter="data")
+        untar(content, unpacked)
     for folder in (unpacked, *(each for each in unpacked.rglob("*") if each.is_dir())):
         folder.chmod(0o755)
     return unpacked

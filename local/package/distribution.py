@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.sdk.untar import untar
 from turnout.core.errors import PermanentError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def build(root: Path, into: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="turnout-dist-") as folder:
         tree = Path(folder) / "tree"
         with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", sha, *PARTS))) as archive:
-            archive.extractall(tree, filter="data")
+            untar(archive, tree)
         (tree / "turnout" / "COMMIT").write_text(f"{sha}\n")
         made = Path(folder) / "dist"
         _backend(tree, made, seconds)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.sdk.untar import untar
 from local.projects.table import Published
 from turnout.core.errors import PermanentError, TransientError
 
@@ -65,7 +66,7 @@ def repository(project: Published, packed: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tarfile.open(packed) as content:
-        content.extractall(folder, filter="data")
+        untar(content, folder)
     tops = list(folder.iterdir())
     if len(tops) != 1:
         raise PermanentError(f"{project.archive} does not hold one folder", "see what was published")

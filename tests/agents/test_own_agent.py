@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,8 @@ def reader(tmp_path: Path, turnout_home: Path) -> Reader:
     venv, folder = tmp_path / "venv", tmp_path / "work"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     site = next((venv / "lib").glob("python*/site-packages"))
-    (site / "turnout.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n")
+    packages = [each for each in sys.path if Path(each).name == "site-packages"]
+    (site / "turnout.pth").write_text("\n".join([*packages, f"{ROOT}\n"]))
     for name, module in (("turnout", "turnout.cli"), ("pip", "pip._internal.cli.main")):
         command = venv / "bin" / name
         command.write_text(f"#!{venv}/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")

@@ -91,10 +91,7 @@ def go(system: System) -> None:
     Path(f"{system.effects}.go").touch()
 
 
-def test_a_push_is_carried_by_jobs_that_have_their_pass_and_nothing_else(system: System) -> None:
-    run = push(system)
-    attempt = begun(system)
-    (pid,) = jobs(system)
+def holds_its_pass_and_nothing_else(pid: int) -> None:
     environ = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     names = {each.partition("=")[0] for each in environ if each.startswith("TURNOUT_") and "=" in each}
     assert names <= {
@@ -107,6 +104,17 @@ def test_a_push_is_carried_by_jobs_that_have_their_pass_and_nothing_else(system:
     assert not [each for each in environ if "GATEWAY_TEST_TOKEN" in each or "xoxb" in each]
     (token,) = [each for each in environ if each.startswith("TURNOUT_ATTEMPT_TOKEN=")]
     assert set(token.partition("=")[2]) == {"*"}, "the pass is out of sight before a tool runs"
+
+
+def test_a_push_is_carried_by_jobs_that_have_their_pass_and_nothing_else(system: System) -> None:
+    run = push(system)
+    attempt = begun(system)
+    (pid,) = jobs(system)
+    if os.geteuid() == 0:
+        holds_its_pass_and_nothing_else(pid)
+    else:
+        with pytest.raises(PermissionError):  # as for every tool
+            Path(f"/proc/{pid}/environ").read_bytes()
     go(system)
     (ended,) = system.wait_for([run])
     assert ended.outcome is Outcome.SUCCESS, ended.reason

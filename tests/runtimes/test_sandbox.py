@@ -54,7 +54,7 @@ def broken_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_it_can_be_switched_off_and_says_so_loudly() -> None:
     sandbox = detect(environ={**NO_GROUPS, "TURNOUT_SANDBOX": "none"})
     assert sandbox.name == "none"
-    assert sandbox.describe() == (
+    assert sandbox.describe().startswith(  # a container that holds all of it in is told after that
         "no sandbox: it is switched off (TURNOUT_SANDBOX=none); tools run as this user, with its files "
         "and its network; memory limited only per process: cgroups are switched off"
     )

@@ -109,7 +109,9 @@ def test_an_inner_place_is_mounted_after_its_outer_one(tmp_path: Path) -> None:
     inner = tmp_path / "node_modules"
     inner.mkdir()
     (tmp_path / "cache").mkdir()
-    spec = SandboxSpec(tmp_path, mounts=(Mount(tmp_path / "cache", str(inner)), Mount(Path("/srv"), "/x")))
+    spec = SandboxSpec(
+        tmp_path, mounts=(Mount(tmp_path / "cache", str(inner)), Mount(Path("/usr/lib"), "/x"))
+    )
     order = list(places(wrap(spec)))
     assert order.index(str(tmp_path)) < order.index(str(inner))
     assert order.index("/x") < order.index(str(tmp_path))

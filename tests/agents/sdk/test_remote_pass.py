@@ -43,7 +43,11 @@ import os
 from agents.sdk.remote_pass import take_pass
 before = open("/proc/self/environ").read()
 given = take_pass()
-print(given.token in before, given.token, "after", open("/proc/self/environ").read().count("hidden"))
+try:
+    after = open("/proc/self/environ").read()
+except PermissionError:  # root alone may look
+    after = ""
+print(given.token in before, given.token, "after", after.count("hidden"))
 print(sorted(name for name in os.environ if name.startswith("TURNOUT")))
 """
 
