@@ -101,7 +101,7 @@ def running(demo: Demo) -> Iterator[Stack]:
     """The stack with the shop's project file, and at the end nothing of it. Raises: TurnoutError."""
     stack = demo.stack()
     state = stack.state
-    stack.compose()  # says what is missing before anything is made
+    _ = stack.compose  # says what is missing before anything is made
     state.prepare()
     state.give("webhook_secret", SECRET)
     state.give("slack_token", "xoxb-demo")
@@ -141,7 +141,7 @@ def remove(stack: Stack) -> None:
             capture_output=True,
             check=False,
         )
-    stack.compose().run("down", "--volumes", "--timeout", "5")
+    stack.compose.run("down", "--volumes", "--timeout", "5")
 
 
 def scenes(demo: Demo) -> None:

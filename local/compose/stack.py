@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -43,6 +44,7 @@ class Stack:
     variables: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
+    @cached_property
     def compose(self) -> Compose:
         """Raises: PermanentError."""
         variables = (self.state.variables, self.state.found)
@@ -50,7 +52,7 @@ class Stack:
 
     def prepare(self, images: Images) -> Compose:
         """Everything but the containers. Raises: PermanentError."""
-        compose = self.compose()
+        compose = self.compose
         socket, group = socket_and_group(self.environ)
         self.state.prepare()
         tag = self._images(images)
@@ -110,14 +112,14 @@ class Stack:
 
     def address(self, service: str, port: int) -> str:
         """Where it is published. Raises: PermanentError."""
-        said = self.compose().run("port", service, str(port)).strip()
+        said = self.compose.run("port", service, str(port)).strip()
         if not said:
             raise PermanentError(f"{service} is not published", "is it up? make compose-up")
         return f"http://{said.replace('0.0.0.0', '127.0.0.1')}"
 
     def sign_in_link(self) -> str:
         """Good once, for an hour. Raises: PermanentError."""
-        said = self.compose().run("exec", "-T", "console", "turnout", "console-link", "--json")
+        said = self.compose.run("exec", "-T", "console", "turnout", "console-link", "--json")
         return str(json.loads(said)["link"])
 
     def _metrics_token(self) -> str:

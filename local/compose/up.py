@@ -23,8 +23,9 @@ def main() -> int:
     stack = Stack(state)
     try:
         if asked.down:
-            stack.compose().run("down")
+            stack.compose.run("down")
             return 0
+        _ = stack.compose  # says what is missing before anything is made
         state.prepare()
         images = Images(state.variable("REGISTRY").rstrip("/"), state.variable("TAG"))
         compose = stack.up(images)
