@@ -18,6 +18,7 @@ fetch() {
     "$here/kaniko.sh"
     "$here/agent-base.sh"
     "$here/terraform.sh"
+    "$here/checkov.sh"
     "$here/object-stores.sh"
     "$here/compose.sh"
 }

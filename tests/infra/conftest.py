@@ -11,13 +11,13 @@ from tests.real import require
 PLANTED = ("kafka", "agent_jobs", "state")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     require("Terraform", program().exists(), "run `make real-parts`")
     return Place.under(tmp_path_factory.mktemp("terraform"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prod(place: Place) -> dict[str, Any]:
     """The plan of the environment prod."""
     place.done("environments/prod", "init", "-no-color")
