@@ -7,8 +7,8 @@ output "urls" {
 }
 
 output "roles" {
-  description = "Those that the tables are to be opened to, as the database calls them."
-  value       = [for name, user in google_sql_user.this : user.name if name != var.owner]
+  description = "For TURNOUT_DATABASE_ROLES: the parts that the tables are opened to, and what the database calls them."
+  value       = [for name, user in google_sql_user.this : "${name}=${user.name}" if name != var.owner]
 }
 
 output "instance" {

@@ -31,8 +31,8 @@ run "one_account_makes_the_tables" {
     error_message = "And no other may."
   }
   assert {
-    condition     = output.roles == ["turnout-webhook@acme-turnout.iam"]
-    error_message = "They are opened to the others."
+    condition     = output.roles == ["webhook=turnout-webhook@acme-turnout.iam"]
+    error_message = "They are opened to the others, each by its name."
   }
 }
 
