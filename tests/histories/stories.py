@@ -19,7 +19,15 @@ from turnout.core.plan import ConfigProblem
 
 WORLDS, LONG = 8, 12
 """Of so many of the simulator's worlds one run each that has at least so many events."""
-AGAIN = ("delivered", "rejected", "lost_again_and_again", "forged_and_late", "of_a_fork", "superseded")
+AGAIN = (
+    "delivered",
+    "rejected",
+    "lost_again_and_again",
+    "forged_and_late",
+    "of_a_fork",
+    "superseded",
+    "overtaken",
+)
 """What is told in the second generation too, which recorded rulings, ends of leases, stages of ignored messages."""
 DELIVERY = """
 pipeline:
@@ -109,6 +117,12 @@ def waited_for_live() -> Story:
     story.taken = {}
     story.hear(m.EnvironmentFree(run="r1", environment="live", after="r9"))
     return everything_ends(story)
+
+
+def overtaken() -> Story:
+    story = up_to_ship()
+    story.newer = {"live": "r9"}
+    return approved(story)
 
 
 def smallest_fails_twice() -> Story:
@@ -217,7 +231,8 @@ def without_fail_fast() -> Story:
 TOLD: dict[str, Callable[[], Story]] = {
     each.__name__: each
     for each in (
-        delivered, rolled_back, rollback_failed, rejected, expired, waited_for_live, smallest_fails_twice,
+        delivered, rolled_back, rollback_failed, rejected, expired, waited_for_live, overtaken,
+        smallest_fails_twice,
         a_cell_is_flaky, lost_again_and_again, nobody_began, ran_past_its_time, cancelled_and_deaf, superseded,
         held, forged_and_late, of_a_fork, broken, rerun, without_fail_fast,
     )
