@@ -25,6 +25,8 @@ REAL_FIXTURES = frozenset(
 __all__ = ["cluster", "dockerd"]  # fixtures: each defined once, so that one serves the session
 KAFKA = "TURNOUT_TEST_KAFKA"
 DATABASE = "TURNOUT_TEST_DATABASE_URL"
+PART = "INPUT_TESTS"
+"""The input of our own pipeline (pipelines/turnout.yml): the folders and files that are run instead of all."""
 KEPT = frozenset({REQUIRED, KAFKA, DATABASE})
 PATIENT = (
     "sdk/test_hosting.py",
@@ -84,6 +86,14 @@ class OutsidePostgres:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    wanted = [config.rootpath / each for each in os.environ.get(PART, "").split()]
+    below = any(
+        collection_path.is_relative_to(each) or each.is_relative_to(collection_path) for each in wanted
+    )
+    return True if wanted and not below else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):

@@ -226,9 +226,19 @@ def run(
     ] = Path(),
     file: Annotated[str, typer.Option(help="The pipeline file within it; else the project's.")] = "",
     event: Annotated[
-        str, typer.Option(help="What to run it as: push, pull_request, tag or manual.")
+        str, typer.Option(help="What to run it as: push, pull_request, tag, manual or dispatch.")
     ] = "push",
-    branch: Annotated[str, typer.Option(help="The branch to run it as; else the one checked out.")] = "",
+    branch: Annotated[
+        str, typer.Option(help="The branch (or the tag) to run it as; else the branch checked out.")
+    ] = "",
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=VALUE",
+            help="An input of its `on.dispatch`, which it is then run as; may be repeated.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the pipeline of a local checkout through the very same functions, and watch it.
@@ -237,7 +247,7 @@ def run(
     """
     from turnout.cli.run import run as work
 
-    raise typer.Exit(work(path, file=file, event=event, branch=branch, as_json=json))
+    raise typer.Exit(work(path, file=file, event=event, branch=branch, given=given or [], as_json=json))
 
 
 @app.command()

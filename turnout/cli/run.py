@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -30,13 +30,14 @@ from turnout.following import follow
 from turnout.wiring import prepare, wiring
 
 
-def run(path: Path, *, file: str, event: str, branch: str, as_json: bool) -> int:
+def run(path: Path, *, file: str, event: str, branch: str, given: Sequence[str], as_json: bool) -> int:
     """Exit status: by outcome; 2 when the stack could not be brought up."""
     if not path.is_dir():
         raise PermanentError(f"{path} is no folder", "give the path of a checkout")
+    inputs = read_inputs(given)
     prepare(wiring().settings)
     with attach_or_start(wiring().settings) as stack:
-        change = local_change(path.resolve(), event, branch)
+        change = local_change(path.resolve(), "dispatch" if given else event, branch, inputs)
         nothing = _nothing_to_run(change, file)
         if nothing:
             return _said_nothing(nothing, as_json)
@@ -55,7 +56,15 @@ def run(path: Path, *, file: str, event: str, branch: str, as_json: bool) -> int
     return EXIT_STATUS.get(done.outcome, 2) if done.outcome else 2
 
 
-def local_change(path: Path, event: str, branch: str) -> Change:
+def read_inputs(given: Sequence[str]) -> dict[str, str]:
+    """Raises: PermanentError for one that is no ``NAME=VALUE``."""
+    pairs = [each.partition("=") for each in given]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise PermanentError(f"--input: got {wrong[0]!r}", "write it as NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def local_change(path: Path, event: str, branch: str, inputs: Mapping[str, str] | None = None) -> Change:
     """The checkout as it is now, uncommitted changes included, as a change of the given kind.
 
     Raises: PermanentError for an unknown event, or a folder that can't be read.
@@ -80,6 +89,7 @@ def local_change(path: Path, event: str, branch: str) -> Change:
         author=person(""),
         title="uncommitted changes" if taken.dirty else "",
         dirty=taken.dirty,
+        inputs=dict(inputs or {}),
     )
 
 
