@@ -108,9 +108,9 @@ package: $(READY) ## Make the functions' packages, build/functions/<function>.zi
 dist: $(READY) ## Make the wheel and the source distribution of what is committed, dist/: the same bytes for the same commit
 	@$(BIN)/python -m local.package.distribution
 
-images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… CA=FILE NETWORK=… PUSH=1
+images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… SNAPSHOT=… CA=FILE NETWORK=… PUSH=1
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \
-		--base '$(BASE)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
+		--base '$(BASE)' --snapshot '$(SNAPSHOT)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
 
 kafka: $(READY) ## Run a real Apache Kafka on loopback until Ctrl-C
 	@$(BIN)/python -m local.kafka.broker

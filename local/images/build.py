@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from local.images.labels import Commit, labels
 from turnout.core.errors import PermanentError
 
 Engine = Literal["docker", "buildah"]
@@ -30,6 +31,10 @@ ITSELF = "turnout"
 SOURCES = ("agents", "functions", "local/images/turnout", "pyproject.toml", "requirements.txt", "turnout")
 """What the images are made of."""
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+LOST = ("COPY failed: lstat", "failed to copy file")
+"""What the classic builder of Docker 20.10 says now and then on a busy machine, of a file that it has just written. All
+that was made so far stays: it goes on from there."""
+TRIES = 4
 _DAEMON_WITHIN = 10  # seconds
 
 
@@ -38,40 +43,19 @@ class Asked:
     """``registry``: what stands before the images' names, with its ``/``; empty: nothing. ``tag`` empty: the commit's.
 
     ``ca``: a file of certificates to trust besides. ``network`` of the builds, empty: the engine's usual one.
+    ``snapshot``: of Debian's packages, as snapshot.debian.org names it; empty: today's. ``fresh``: from nothing.
     """
 
     engine: Engine
     registry: str = ""
     tag: str = ""
     base: str = ""
+    snapshot: str = ""
     ca: Path | None = None
     network: str = ""
     push: bool = False
+    fresh: bool = False
     only: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Commit:
-    sha: str
-    seconds: int
-    changed: bool
-    source: str = ""
-
-    @property
-    def tag(self) -> str:
-        return self.sha[:12] + ("-changed" if self.changed else "")
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Source: the OCI image specification, annotations.md."""
-        known = {
-            "created": datetime.fromtimestamp(self.seconds, UTC).isoformat().replace("+00:00", "Z"),
-            "licenses": "Apache-2.0",
-            "revision": self.sha,
-            "source": self.source,
-            "version": self.tag,
-        }
-        return {f"org.opencontainers.image.{name}": value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True)
@@ -117,10 +101,10 @@ def _needs(dockerfile: Path) -> tuple[str, ...]:
 
 
 def name_of(kind: str, asked: Asked, tag: str) -> str:
-    return f"{asked.registry}{_title(kind)}:{tag}"
+    return f"{asked.registry}{title_of(kind)}:{tag}"
 
 
-def _title(kind: str) -> str:
+def title_of(kind: str) -> str:
     return ITSELF if kind == ITSELF else f"turnout-{kind}"
 
 
@@ -132,29 +116,26 @@ def command(
     arguments = {each.upper(): name_of(each, asked, tag) for each in image.needs}
     if asked.base:
         arguments["BASE"] = asked.base
+    if asked.snapshot:
+        arguments["SNAPSHOT"] = asked.snapshot
     named = [each for each in (*PROXIES, "PIP_INDEX_URL") if environ.get(each)]
     argv: list[str]
     match asked.engine:
         case "docker":
             argv = ["docker", "build", "--quiet"]
-        case "buildah":
-            argv = [
-                "buildah",
-                "build",
-                "--quiet",
-                "--layers",
-                "--format=docker",
-                f"--timestamp={commit.seconds}",
-            ]
+        case "buildah":  # Docker's own format would hold a random id of each step's container
+            argv = ["buildah", "build", "--quiet", "--layers", "--format=oci"]
+            argv += [f"--timestamp={commit.seconds}"]
     argv += ["--file", str(context / image.dockerfile), "--tag", name_of(image.kind, asked, tag)]
     argv += ["--target", image.stage] if image.stage else []
     argv += [f"--network={asked.network}"] if asked.network else []
+    argv += ["--no-cache"] if asked.fresh else []
     for key, value in arguments.items():
         argv += ["--build-arg", f"{key}={value}"]
     for key in named:  # by name: a value may hold a password, and others see command lines
         argv += ["--build-arg", key]
-    titled = commit.labels | {"org.opencontainers.image.title": _title(image.kind)}
-    for key, value in sorted(titled.items()):
+    said = labels(commit, title_of(image.kind), context / image.dockerfile, asked.base)
+    for key, value in said.items():
         argv += ["--label", f"{key}={value}"]
     return [*argv, str(context)]
 
@@ -223,7 +204,12 @@ def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
         for image in chosen:
             began = time.monotonic()
             name = name_of(image.kind, asked, tag)
-            _must(_run(command(image, asked, commit, context, given), given), name)
+            argv = command(image, asked, commit, context, given)
+            for _ in range(TRIES):
+                done = _run(argv, given)
+                if not any(each in done.stdout + done.stderr for each in LOST):
+                    break
+            _must(done, name)
             took = time.monotonic() - began
             print(f"{name}  {_size(asked.engine, name, given):>8}  {took:5.1f} s", flush=True)
     if asked.push:
@@ -272,6 +258,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     )
     parser.add_argument("--tag", default="", help="by default the commit")
     parser.add_argument("--base", default="", help="the image that all stand on")
+    parser.add_argument("--snapshot", default="", help="a moment of snapshot.debian.org: 20261101T000000Z")
     parser.add_argument("--ca", default="", help="a file of certificates to trust besides")
     parser.add_argument("--network", default="", help="of the builds")
     parser.add_argument("--push", default="", help="1: push them")
@@ -279,6 +266,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     given = parser.parse_args(argv)
     if given.ca and not Path(given.ca).is_file():
         raise PermanentError(f"CA={given.ca}: there is no such file")
+    if given.snapshot and not re.fullmatch(r"\d{8}T\d{6}Z", given.snapshot):
+        raise PermanentError(f"SNAPSHOT={given.snapshot}: expected a moment", "like 20261101T000000Z")
     if given.push not in ("", "0", "1"):
         raise PermanentError(f"PUSH={given.push}: expected 1")
     if given.push == "1" and not given.registry:
@@ -288,6 +277,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         registry=f"{given.registry.rstrip('/')}/" if given.registry else "",
         tag=given.tag,
         base=given.base,
+        snapshot=given.snapshot,
         ca=Path(given.ca) if given.ca else None,
         network=given.network,
         push=given.push == "1",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.images import build
-from local.images.build import Asked, Commit, Image
+from local.images.build import Asked, Image
+from local.images.labels import Commit, labels
 from local.images.turnout import metadata
 from turnout.core.errors import PermanentError
 from turnout.core.topics import AGENT_KINDS
@@ -34,9 +35,9 @@ def test_turnout_itself_has_an_image_of_its_name() -> None:
     assert image.needs == ()
     assert build.images([])[-1] == image
     asked = Asked("docker", registry="r.example.org/ci/", tag="1")
-    argv = build.command(image, asked, COMMIT, Path("/c"), {})
-    assert argv[-1] == "/c"
-    assert argv[argv.index("--file") + 1] == "/c/local/images/turnout/Dockerfile"
+    argv = build.command(image, asked, COMMIT, build.ROOT, {})
+    assert argv[-1] == str(build.ROOT)
+    assert argv[argv.index("--file") + 1] == str(build.ROOT / DOCKERFILE)
     assert argv[argv.index("--tag") + 1] == "r.example.org/ci/turnout:1"
     assert "org.opencontainers.image.title=turnout" in argv
     assert "--target" not in argv
@@ -77,7 +78,7 @@ def test_no_image_names_a_version_that_moves() -> None:
     for dockerfile in [*sorted((build.ROOT / "agents").glob("*/Dockerfile")), build.ROOT / DOCKERFILE]:
         lines = dockerfile.read_text().splitlines()
         for line in (each for each in lines if each.startswith("FROM ")):
-            assert line.split()[1].startswith("${") or line.split()[1] in ("debian", "sdk"), (
+            assert line.split()[1].startswith("${") or line.split()[1] in ("debian", "library", "sdk"), (
                 f"{dockerfile}: {line}"
             )
         for line in (each for each in lines if " install " in each and "pip" in each):
@@ -85,17 +86,43 @@ def test_no_image_names_a_version_that_moves() -> None:
 
 
 def test_a_commit_gives_the_same_labels_each_time() -> None:
-    assert COMMIT.labels == {
+    named = "registry.example.org/python:3.11@sha256:1"
+    assert labels(COMMIT, "turnout-lint", build.ROOT / "agents/lint/Dockerfile", named) == {
+        "org.opencontainers.image.base.digest": "sha256:1",
+        "org.opencontainers.image.base.name": "registry.example.org/python:3.11",
+        "org.opencontainers.image.description": "The lint agent: Pylint, ESLint and Ruff come in the versions that a "
+        "project names, or that the agent pins",
         "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.revision": COMMIT.sha,
         "org.opencontainers.image.source": "https://example.org/turnout",
+        "org.opencontainers.image.title": "turnout-lint",
         "org.opencontainers.image.version": "4f2a90c1d3e5",
     }
     assert Commit(COMMIT.sha, 0, changed=True).tag == "4f2a90c1d3e5-changed"
 
 
-def test_values_that_may_hold_a_password_are_on_no_command_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("image", build.images([]), ids=lambda image: image.kind)
+def test_every_image_says_what_it_is_and_what_it_stands_on(image: Image) -> None:
+    dockerfile = build.ROOT / image.dockerfile
+    found = labels(COMMIT, build.title_of(image.kind), dockerfile)
+    assert len(found["org.opencontainers.image.description"]) > 20
+    base = found["org.opencontainers.image.base.name"]
+    assert not image.needs or "ARG BASE" not in dockerfile.read_text()
+    assert image.needs or f"\nARG BASE={base}\n" in dockerfile.read_text()
+    assert "org.opencontainers.image.base.digest" not in found, "nobody has named it by one"
+
+
+def test_debians_packages_can_be_those_of_a_moment() -> None:
+    asked = Asked("docker", snapshot="20261101T000000Z")
+    (image,) = build.images(["turnout"])
+    assert "SNAPSHOT=20261101T000000Z" in build.command(image, asked, COMMIT, build.ROOT, {})
+    for dockerfile in ("agents/sdk/Dockerfile", DOCKERFILE):
+        text = (build.ROOT / dockerfile).read_text()
+        assert text.count("apt-get $from") == text.count("apt-get ") == 2
+
+
+def test_values_that_may_hold_a_password_are_on_no_command_line() -> None:
     image = Image("lint", "agents/lint/Dockerfile", needs=("node",))
     asked = Asked("buildah", registry="r.example.org/ci/", tag="1", base="debian@sha256:1", network="host")
     environ = {
@@ -103,7 +130,7 @@ def test_values_that_may_hold_a_password_are_on_no_command_line(tmp_path: Path) 
         "PIP_INDEX_URL": "https://x:hunter2@pypi",
         "NO_PROXY": "",
     }
-    argv = build.command(image, asked, COMMIT, tmp_path, environ)
+    argv = build.command(image, asked, COMMIT, build.ROOT, environ)
     assert argv[:2] == ["buildah", "build"]
     assert "hunter2" not in " ".join(argv)
     given = [argv[number + 1] for number, each in enumerate(argv) if each == "--build-arg"]
@@ -143,6 +170,7 @@ def test_images_are_made_of_what_git_knows_with_the_commits_time(tmp_path: Path)
     [
         (["--engine", "podman"], "ENGINE=podman is not known"),
         (["--push", "1"], "pushed where"),
+        (["--snapshot", "yesterday"], "SNAPSHOT=yesterday"),
         (["--push", "yes"], "PUSH=yes"),
         (["--ca", "/nowhere.pem"], "CA=/nowhere.pem"),
     ],

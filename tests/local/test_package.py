@@ -21,10 +21,10 @@ from local.package.build import ALL, ROOT, Package, Packages, main, read_project
 from local.package.closure import Code, closure
 from local.package.distributions import needed, owner, owners, read_lock
 from local.package.imports import Import, imports
+from tests.local.first_requests import ANSWERS, SETTINGS
 from turnout import wiring
 from turnout.adapters.settings import read_settings
 from turnout.core.errors import PermanentError
-from turnout.webhook import sign
 
 SERVE = Path(__file__).with_name("packaged.py")
 
@@ -206,37 +206,6 @@ def test_every_function_has_a_budget() -> None:
 
 
 # --- that they are enough ------------------------------------------------------------------------------
-
-EVENT = {"ce-id": "m1", "ce-source": "/s", "ce-type": "turnout.run.cancel", "ce-specversion": "1.0"}
-CANCEL = json.dumps({"run": "r1", "by": "ada"})
-PING = json.dumps({"zen": "…"})
-SIGNED = {
-    "x-github-event": "ping",
-    "x-github-delivery": "d1",
-    "x-hub-signature-256": sign(b"k", PING.encode()),
-}
-ANSWERS: dict[str, tuple[str, str, dict[str, str], str, int, str]] = {
-    "webhook": ("POST", "/", SIGNED, PING, 202, "pong"),
-    "orchestrator": ("POST", "/", EVENT, CANCEL, 422, "no run r1"),
-    "launcher": ("POST", "/", EVENT, CANCEL, 422, "is no message for the launcher"),
-    "reporter": ("POST", "/", EVENT, CANCEL, 422, "is no message for the reporter"),
-    "sweeper": ("POST", "/", {}, "", 200, "pruned"),
-    "gateway": ("GET", "/attempts/a1/task", {"authorization": "Bearer x"}, "", 403, "wrong_pass"),
-    "console": ("GET", "/sign-in", {}, "", 200, "Turnout"),
-}
-SETTINGS = {
-    "TURNOUT_WEBHOOK_SECRET": "k",
-    "TURNOUT_GITHUB_TOKEN": "t",
-    "TURNOUT_SLACK_TOKEN": "t",
-    "TURNOUT_SLACK_SIGNING_SECRET": "s",
-    "TURNOUT_SMTP_URL": "smtp://localhost:25",
-    "TURNOUT_GATEWAY_URL": "https://gateway.example",
-    "TURNOUT_LAUNCHER_RUNTIMES": "docker,kubernetes,cloudrun,cloudbuild",
-    "TURNOUT_AGENT_IMAGES": "registry.example/turnout-{agent}:1",
-    "TURNOUT_CLOUDRUN_JOBS": "projects/p/locations/r/jobs/turnout-{agent}",
-    "TURNOUT_CLOUDBUILD_PARENT": "projects/p/locations/r",
-    "TURNOUT_CLOUDBUILD_SERVICE_ACCOUNT": "projects/p/serviceAccounts/a",
-}
 
 
 @pytest.fixture(scope="module")
