@@ -25,7 +25,8 @@ from agents.sdk.channel import Channel
 from agents.sdk.environment import sandbox
 from agents.sdk.registry import load
 from turnout.core.errors import TurnoutError
-from turnout.runtimes.keepers import REQUEST, Forker, become_keeper
+from turnout.runtimes import keeper_forker
+from turnout.runtimes.keepers import Forker
 
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # Source: linux/prctl.h
@@ -44,16 +45,17 @@ def prctl(option: int, value: int) -> None:
 
 @dataclass
 class Zygote:
-    """``reports``: process id of each living attempt → the pipe for how it ends; ``keepers``: of tools.
+    """``reports``: process id of each living attempt → the pipe for how it ends.
 
     ``sandbox`` as in `environment`; empty where none can be had as it was asked for: each attempt says so.
     """
 
     control: socket.socket
     sandbox: str = ""
-    keepers: dict[int, int] = field(default_factory=dict)
     reports: dict[int, int] = field(default_factory=dict)
     strays: dict[int, float] = field(default_factory=dict)
+    _forker: int = 0
+    _forker_after: float = 0.0
     _own: tuple[int, ...] = ()
     _descriptors: list[int] = field(default_factory=list)
     _rest: bytes = b""
@@ -69,42 +71,28 @@ class Zygote:
         self._asked, self._asks = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET if LINUX else socket.SOCK_DGRAM
         )
-        self._own = (woken, wake, self.control.fileno(), self._asked.fileno())
+        life, self._life = os.pipe()
+        self._own = (woken, wake, self.control.fileno(), self._asked.fileno(), life, self._life)
+        self._start_forker()
         while True:
-            timeout = 1.0 if self.strays else None
-            ready, _, _ = select.select([self.control.fileno(), woken, self._asked.fileno()], [], [], timeout)
+            timeout = 1.0 if self.strays or self._forker == 0 else None
+            ready, _, _ = select.select([self.control.fileno(), woken], [], [], timeout)
             if woken in ready:
                 os.read(woken, 1024)
             self._collect()
-            if self._asked.fileno() in ready:
-                self._fork_keeper()
+            if self._forker == 0 and time.monotonic() >= self._forker_after:
+                self._start_forker()
             if self.control.fileno() in ready and not self._hear():
                 break
         self._end_all()
 
-    def _fork_keeper(self) -> None:
-        """For an attempt that starts a tool, see `turnout.runtimes.keepers`."""
-        piece, descriptors, _, _ = socket.recv_fds(self._asked, len(REQUEST), 5)
-        if piece != REQUEST or len(descriptors) != 5:
-            for each in descriptors:
-                os.close(each)
-            return
-        control, *streams, report = descriptors
+    def _start_forker(self) -> None:
+        """Of the tools' keepers. Where it ends before us, the next one hears what it has not heard."""
+        self._forker_after = time.monotonic() + 1.0
         try:
-            pid = os.fork()
+            self._forker = keeper_forker.start(self._asked.fileno(), self._own[4])
         except OSError as error:
-            print(f"no keeper can be forked: {error.strerror}", file=sys.stderr)
-        else:
-            if pid == 0:
-                signal.set_wakeup_fd(-1)
-                become_keeper(control, streams)
-            self.keepers[pid] = report
-            self._say(report, f"pid {pid}\n")
-        finally:
-            for each in (control, *streams):
-                os.close(each)
-            if report not in self.keepers.values():
-                os.close(report)
+            print(f"nothing can fork keepers: {error.strerror}", file=sys.stderr)
 
     def _hear(self) -> bool:
         """Carry out what the worker asks for; False: it is gone."""
@@ -162,7 +150,6 @@ class Zygote:
         for descriptor in (
             *self._own,
             *self.reports.values(),
-            *self.keepers.values(),
             *self._descriptors,
             report,
         ):
@@ -180,13 +167,15 @@ class Zygote:
             if pid == 0:
                 break
             self.strays.pop(pid, None)
-            if (report := self.reports.pop(pid, None) or self.keepers.pop(pid, None)) is not None:
+            if pid == self._forker:
+                ended, self._forker = True, 0  # what it has left behind is ours now
+            if (report := self.reports.pop(pid, None)) is not None:
                 ended = True
                 self._say(report, f"exit {os.waitstatus_to_exitcode(status)}\n")
                 os.close(report)
         if LINUX and (ended or self.strays):
             now = time.monotonic()
-            known = self.reports.keys() | self.keepers.keys()
+            known = {*self.reports, self._forker}
             self.strays = {
                 pid: self.strays.get(pid, now + STRAY_LIFE) for pid in children() if pid not in known
             }
@@ -210,11 +199,11 @@ class Zygote:
     def _end_all(self) -> None:
         for pid in list(self.reports):
             self._kill(pid)
-        for report in self.keepers.values():
-            os.close(report)
-        self.keepers = {}  # they notice that their attempts are gone, and clean up
+        os.close(
+            self._life
+        )  # the forker ends when its last keeper has: they notice that their attempts are gone
         until = time.monotonic() + STRAY_LIFE
-        while self.reports or self.strays:
+        while self.reports or self.strays or self._forker:
             self._collect()
             if time.monotonic() > until:
                 break

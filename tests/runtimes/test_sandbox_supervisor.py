@@ -65,7 +65,7 @@ def test_a_process_that_survives_being_killed_is_given_up(
 
 
 def test_the_supervisor_starts_light() -> None:
-    """Each tool pays for what it imports. These alone would double its start-up time."""
+    """Each tool pays for what it imports. These alone would double its start-up time, and make its forks dearer."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import turnout.runtimes.sandbox_supervisor; "
         "print(*{'json', 're', 'signal', 'socket', 'subprocess', 'dataclasses', 'pathlib'} & {*sys.modules})"

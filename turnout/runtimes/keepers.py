@@ -1,13 +1,11 @@
 """The two ways to a tool's keeper (`sandbox_supervisor`): a new interpreter, or a fork of a process made for that.
 
-A fork costs a fifth of an interpreter, where the process that is forked is small and does nothing else: the agents'
-zygote. Forking an attempt's own process would make it copy each page that it touches afterwards.
+A fork costs a tenth of an interpreter, where the process that is forked is small and does nothing else
+(`keeper_forker`). Forking an attempt's own process would make it copy each page that it touches afterwards.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import select
 import signal
@@ -17,9 +15,9 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, NoReturn, Protocol
+from typing import IO, Protocol
 
-from turnout.runtimes import sandbox_supervisor
+from turnout.runtimes.keeper_forker import REQUEST
 
 Stream = int | IO[bytes] | None
 LIBRARY = Path(__file__).resolve().parents[2]  # the folder that `turnout` is imported from
@@ -27,8 +25,6 @@ SUPERVISOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from turnout.runtimes.sandbox_supervisor import main; main(int(sys.argv[2]))"
 )
-REQUEST = b"keeper"
-CONTROL = 3  # the descriptor of the socket in a forked keeper
 
 
 class Keeper(Protocol):
@@ -45,8 +41,8 @@ class Keeper(Protocol):
         """Its exit status."""
         ...
 
-    def leave(self) -> None:
-        """Nobody asks for it any more; it ends by itself."""
+    def leave(self, *, again: bool) -> None:
+        """Nobody asks for its tool any more. ``again``: it has said that it could keep another one."""
         ...
 
 
@@ -68,40 +64,74 @@ def new_interpreter(control: socket.socket, stdin: Stream, stdout: Stream, stder
 
 
 class _Interpreter(subprocess.Popen[bytes]):
-    def leave(self) -> None:
+    def leave(self, *, again: bool) -> None:  # noqa: ARG002 - it keeps one tool
         self.wait()  # nobody else collects it
 
 
 class Forker:
-    """Whoever forks keepers listens at the other end of ``asks``, a socket that keeps messages apart.
+    """A `Starter` for one thread. Whoever forks keepers (`keeper_forker`) listens at the other end of ``asks``.
 
-    A request is the word `REQUEST` with five descriptors: the keeper's socket, its three streams, and a pipe, into
-    which ``pid PID`` is written, and when it has ended ``exit STATUS``.
+    A keeper that has done with its tool is given the next one.
     """
 
     def __init__(self, asks: socket.socket) -> None:
         self._asks = asks
+        self._idle: list[Forked] = []
 
     def __call__(self, control: socket.socket, stdin: Stream, stdout: Stream, stderr: Stream) -> Keeper:
         streams = _Streams(stdin, stdout, stderr)
-        status, theirs = os.pipe()
         try:
-            socket.send_fds(self._asks, [REQUEST], [control.fileno(), *streams.theirs, theirs])
+            forked = self._ask([control.fileno(), *streams.theirs])
         except BaseException:
             streams.close_ours()
-            os.close(status)
             raise
         finally:
             streams.close_theirs()
-            os.close(theirs)
-        return ForkedKeeper(status, streams.ours)
+        return ForkedKeeper(forked, streams.ours, self._idle.append)
+
+    def close(self) -> None:
+        """The keepers that have no tool end."""
+        while self._idle:
+            self._idle.pop().close()
+        self._asks.close()
+
+    def _ask(self, descriptors: list[int]) -> Forked:
+        while self._idle:
+            forked = self._idle.pop()
+            try:
+                socket.send_fds(forked.requests, [REQUEST], descriptors)
+            except OSError:
+                forked.close()  # it has been killed meanwhile
+            else:
+                return forked
+        forked = self._fork()
+        try:
+            socket.send_fds(forked.requests, [REQUEST], descriptors)
+        except BaseException:
+            forked.close()
+            raise
+        return forked
+
+    def _fork(self) -> Forked:
+        requests, theirs = socket.socketpair(self._asks.family, self._asks.type)
+        status, written = os.pipe()
+        forked = Forked(requests, status)
+        try:
+            socket.send_fds(self._asks, [REQUEST], [theirs.fileno(), written])
+        except BaseException:
+            forked.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(written)
+        return forked
 
 
-class ForkedKeeper:
-    """Thread-safe. ``status``: what its forker says of it."""
+class Forked:
+    """A forked keeper's process. Thread-safe. ``requests``: for a tool each; ``status``: what is said of it."""
 
-    def __init__(self, status: int, streams: Sequence[IO[bytes] | None]) -> None:
-        self.stdin, self.stdout, self.stderr = streams
+    def __init__(self, requests: socket.socket, status: int) -> None:
+        self.requests = requests
         self._status = status
         os.set_blocking(status, False)
         self._heard = b""
@@ -122,7 +152,9 @@ class ForkedKeeper:
             pass
         return ended
 
-    def leave(self) -> None:
+    def close(self) -> None:
+        """It ends by itself."""
+        self.requests.close()
         with self._lock:
             if self._exit is None:
                 self._exit = 0
@@ -159,6 +191,30 @@ class ForkedKeeper:
             self._exit = -signal.SIGKILL  # whoever forked it is gone
         if self._exit is not None:
             os.close(self._status)
+
+
+class ForkedKeeper:
+    """Of one tool. ``give_back``: takes the process when it can keep another one."""
+
+    def __init__(
+        self, forked: Forked, streams: Sequence[IO[bytes] | None], give_back: Callable[[Forked], None]
+    ) -> None:
+        self.stdin, self.stdout, self.stderr = streams
+        self._forked = forked
+        self._give_back = give_back
+
+    @property
+    def pid(self) -> int:
+        return self._forked.pid
+
+    def wait(self) -> int:
+        return self._forked.wait()
+
+    def leave(self, *, again: bool) -> None:
+        if again:
+            self._give_back(self._forked)
+        else:
+            self._forked.close()
 
 
 class _Streams:
@@ -204,27 +260,3 @@ class _Streams:
         for each in self.ours:
             if each is not None:
                 each.close()
-
-
-def become_keeper(control: int, streams: Sequence[int]) -> NoReturn:
-    """In the fork: keep the streams and the socket, nothing else of whoever we were."""
-    try:
-        gc.disable()  # its marks would copy every page that we share
-        for each in signal.valid_signals():
-            if callable(signal.getsignal(each)):
-                signal.signal(each, signal.SIG_DFL)
-        os.setsid()
-        held = [os.dup(each) for each in (*streams, control)]
-        kept = max(held) + 1
-        for number, descriptor in enumerate(held):
-            os.dup2(descriptor, kept + number)
-        for number in range(len(held)):
-            os.dup2(kept + number, number, inheritable=number < CONTROL)
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) > CONTROL:
-                with contextlib.suppress(OSError):  # the one that listed the others
-                    os.close(int(name))
-        os.chdir("/")
-        sandbox_supervisor.main(CONTROL)
-    finally:
-        os._exit(1)

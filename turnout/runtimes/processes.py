@@ -115,7 +115,7 @@ class RunningTool:
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
-        self._process.leave()
+        self._process.leave(again=b"\nagain\n" in self._said)
 
     def _listen(self, timeout: float | None) -> bool:
         """Gather what the keeper says until it has said all; False: it has not within so many seconds.
@@ -255,7 +255,7 @@ class Prepared:
     def discard(self) -> None:
         """It is not wanted any more. The keeper removes its group, and ends."""
         self._control.close()
-        self._keeper.leave()
+        self._keeper.leave(again=False)
         for stream in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
             if stream is not None:
                 stream.close()

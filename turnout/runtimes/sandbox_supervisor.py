@@ -6,13 +6,14 @@ gone (the other end of its socket closes, also after SIGKILL). A thread that sta
 tool is tied to this process, never to a thread of ours.
 
 Started as ``python -I -S -c …`` with an empty environment, so nothing from a pipeline is ever in the
-environment of a program that runs outside the sandbox (``LD_PRELOAD`` would be code); or as a fork, see `keepers`.
+environment of a program that runs outside the sandbox (``LD_PRELOAD`` would be code); or as a fork, which may keep
+one tool after another, see `keepers`.
 It imports next to nothing, and reads its plan with `marshal` (both ends are one interpreter): importing
 json or signal would cost as long as starting the sandbox.
 
-Socket, towards us: the control group's folders, the plan, then lines ``terminate SECONDS``. From us: ``started PID``,
-then one of ``exit CODE``, ``signal NUMBER``, ``failed REASON``, and before it ``left PID …`` if something could not be
-killed.
+Socket, one for each tool, towards us: the control group's folders, the plan, then lines ``terminate SECONDS``. From us:
+``started PID``, then one of ``exit CODE``, ``signal NUMBER``, ``failed REASON``, and before it ``left PID …`` if
+something could not be killed; last ``again``, where we could keep another one.
 """
 
 from __future__ import annotations
@@ -51,17 +52,27 @@ collected: dict[int, int] = {}  # wait statuses, where collecting and looking ar
 
 
 def main(control: int) -> NoReturn:
-    """``control``: our end of the socket."""
+    """For one tool. ``control``: our end of the socket; the tool's streams are ours."""
+    serve(control)
+    os._exit(0)  # tearing an interpreter down takes milliseconds, and there is nothing to save
+
+
+def serve(control: int) -> bool:
+    """Keep a tool; whether we can keep another. Our streams are its streams, and nothing afterwards."""
     os.set_inheritable(control, False)
+    again = False
     try:
         groups: list[str] = marshal.loads(receive_piece(control))  # noqa: S302 - from whoever started us
-        supervise(control, groups)
+        again = supervise(control, groups)
     except EOFError:
-        pass  # nobody wants a tool any more, and there is none yet
+        again = True  # nobody wants a tool any more, and there is none yet
+        quiet()
     except Exception as problem:  # the last line of defence: the other side waits for an answer
         tell(control, f"failed {type(problem).__name__}: {problem}")
+    if again:
+        tell(control, "again")
     os.close(control)  # that was our last word; to end takes a millisecond more
-    os._exit(0)  # tearing an interpreter down takes milliseconds, and there is nothing to save
+    return again
 
 
 def receive_piece(control: int) -> bytes:
@@ -85,8 +96,11 @@ def tell(control: int, line: str) -> None:
         pass  # whoever started us is gone; that is handled where it is noticed
 
 
-def supervise(control: int, groups: list[str]) -> None:
-    """The child joins its control group at once: that takes milliseconds, in which the plan is made."""
+def supervise(control: int, groups: list[str]) -> bool:
+    """The child joins its control group at once: that takes milliseconds, in which the plan is made.
+
+    Whether nothing of it is left at all.
+    """
     if LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the tool lets go of becomes our child, not the machine's
     status_read, status_write = os.pipe()
@@ -97,7 +111,8 @@ def supervise(control: int, groups: list[str]) -> None:
     try:
         piece = receive_piece(control)
     except EOFError:
-        os.close(orders)
+        for each in (orders, answers, status_read, block_write):
+            os.close(each)
         os.waitpid(pid, 0)
         remove_group(groups, time.monotonic() + 1.0)
         raise
@@ -111,13 +126,15 @@ def supervise(control: int, groups: list[str]) -> None:
     if problem:
         os.waitpid(pid, 0)
         tell(control, f"failed {problem}")
-        return
+        return False
     quiet()
     tell(control, f"started {pid}")
     report = b""
     if plan["network"]:
         report, problem = open_network(plan, pid, status_read, block_write)
     alone, ended, report = watch(control, pid, status_read, plan, report)
+    if status_read >= 0:
+        os.close(status_read)
     left = clean_up(plan, alone)
     if left:
         tell(control, "left " + " ".join(map(str, sorted(left))))
@@ -127,6 +144,7 @@ def supervise(control: int, groups: list[str]) -> None:
         tell(control, f"failed process {pid} cannot be killed: it waits for a disk or a device")
     else:
         tell(control, outcome(ended, report, fenced=plan["fenced"]))
+    return not (left or problem or ended is None or alone)
 
 
 def outcome(ended: int, report: bytes, *, fenced: bool) -> str:
@@ -221,7 +239,8 @@ def watch(
     if status >= 0:
         ready.register(status, select.POLLIN)
     if LINUX:
-        ready.register(os.pidfd_open(pid), select.POLLIN)
+        handle = os.pidfd_open(pid)
+        ready.register(handle, select.POLLIN)
     alone, orders = False, b""
     deadline = give_up = float("inf")
     while not has_ended(pid):
@@ -247,6 +266,8 @@ def watch(
             end_hard(pid, plan)
             give_up = min(give_up, time.monotonic() + KILL_WITHIN)
             deadline = time.monotonic() + KILL_EVERY
+    if LINUX:
+        os.close(handle)
     send(-pid, SIGKILL)  # the rest of its group, while the number cannot be anybody else's
     ended = os.waitpid(pid, 0)[1] if LINUX else collected.pop(pid)
     while status >= 0 and (part := os.read(status, 4096)):
@@ -304,7 +325,7 @@ def clean_up(plan: Plan, alone: bool) -> set[int]:
     if LINUX:
         left |= kill_below(deadline)
     if alone:
-        remove_group(plan["groups"], time.monotonic() + 1.0)
+        remove_group(plan["groups"], time.monotonic() + KILL_WITHIN)
         if plan["private"]:
             from turnout.runtimes.sandbox_files import remove_tree
 

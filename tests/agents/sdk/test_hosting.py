@@ -340,6 +340,13 @@ def test_a_timeout_ends_what_ignores_it_and_what_has_daemonised(bench: Bench, tm
     wait_until(lambda: not processes("4712.2"))
 
 
+def test_what_was_said_before_the_time_was_up_is_kept(bench: Bench) -> None:
+    said = "echo heard of; sleep 60"
+    result = bench.run("shell", task="talks", timeout=0.5, options={"run": said})
+    assert result.outcome is Outcome.TIMED_OUT
+    assert "heard of" in bench.log("talks")
+
+
 def test_a_tools_own_timeout_is_the_agents_business(bench: Bench) -> None:
     result = bench.run("shell", task="slow-tool", options={"run": "sleep 60", "tool_timeout": 0.2})
     assert result.outcome is Outcome.FAILURE
@@ -392,6 +399,19 @@ def test_a_zygote_that_dies_takes_its_attempts_along_and_another_takes_its_place
         assert (result.outcome, result.lost) == (Outcome.ERROR, True)
         wait_until(lambda: not processes("4713.3"))
         assert fresh.run("quick").outcome is Outcome.SUCCESS
+
+
+def test_when_what_forks_keepers_dies_another_takes_its_place(
+    origin: tuple[Path, str], tmp_path: Path
+) -> None:
+    with make_bench(tmp_path / "home", *origin) as fresh:
+        assert fresh.run("shell", options={"run": "true"}).outcome is Outcome.SUCCESS
+        zygote = fresh.host.forks.pid
+        children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        (forker,) = {int(each) for each in children} & {*processes("keeper_forker")}
+        os.kill(forker, signal.SIGKILL)
+        result = fresh.run("shell", task="after", project="team/other", options={"run": "true"})
+        assert result.outcome is Outcome.SUCCESS
 
 
 WORKER = """
