@@ -11,6 +11,7 @@ import yaml
 
 from local.cluster import Cluster, program
 from local.helm.table import CHART
+from tests.runtimes.kubernetes_jobs import KubernetesJobs
 
 EXAMPLES = tuple(sorted(CHART.glob("ci/*.yaml")))
 RELEASE = "turnout"
@@ -71,13 +72,21 @@ def put(cluster: Cluster, objects: Sequence[Object], kinds: Iterable[str] = tupl
             cluster.api.post(_PLURAL[each["kind"]].format(namespace=namespace), each)
 
 
-def secrets_of(objects: Iterable[Object]) -> set[tuple[str, str]]:
-    """Secrets and their keys that pods want; an empty key: all of it."""
-    found = set()
-    for spec in pod_specs(objects):
-        for volume in spec["volumes"]:
-            for source in volume.get("projected", {}).get("sources", []):
-                found |= {(source["secret"]["name"], item["key"]) for item in source["secret"]["items"]}
-            if "secret" in volume:
-                found.add((volume["secret"]["secretName"], ""))
-    return found
+def walled(cluster: Cluster, objects: list[Object], **quota: str) -> KubernetesJobs:
+    """A namespace with all that the chart puts into that of jobs, and the launcher with its account. ``quota``: of
+    its own."""
+    namespace = cluster.namespace()
+    account = f"{RELEASE}-launcher"
+    mine: list[Object] = yaml.safe_load(
+        yaml.safe_dump(objects).replace("namespace: turnout-jobs", f"namespace: {namespace}")
+    )
+    for each in mine:
+        if each["metadata"]["name"] == account:  # its account is here, too, so that tests stay apart
+            each["metadata"]["namespace"] = namespace
+        for subject in each.get("subjects", []):
+            subject["namespace"] = namespace
+        if each["kind"] == "ResourceQuota":
+            each["spec"]["hard"] |= quota
+    here = [each for each in mine if each["metadata"].get("namespace") == namespace]
+    put(cluster, here)
+    return KubernetesJobs(cluster, namespace, str(cluster.kubeconfig_of(namespace, account)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,8 +21,8 @@ from tests.infra.chart import (
     named,
     of_kind,
     pod_specs,
-    put,
     rendered,
+    walled,
 )
 from tests.real import require
 from tests.runtimes.kubernetes_jobs import KubernetesJobs
@@ -319,24 +318,6 @@ def of_jobs(cluster: Cluster) -> list[Object]:
 def jobs(cluster: Cluster, of_jobs: list[Object]) -> KubernetesJobs:
     """A namespace with all that the chart puts into one, and the launcher with its account there."""
     return walled(cluster, of_jobs)
-
-
-def walled(cluster: Cluster, objects: list[Object], **quota: str) -> KubernetesJobs:
-    namespace = cluster.namespace()
-    account = f"{RELEASE}-launcher"
-    mine: list[Any] = yaml.safe_load(
-        yaml.safe_dump(objects).replace("namespace: turnout-jobs", f"namespace: {namespace}")
-    )
-    for each in mine:
-        if each["metadata"]["name"] == account:  # its account is here, too, so that tests stay apart
-            each["metadata"]["namespace"] = namespace
-        for subject in each.get("subjects", []):
-            subject["namespace"] = namespace
-        if each["kind"] == "ResourceQuota":
-            each["spec"]["hard"] |= quota
-    here = [each for each in mine if each["metadata"].get("namespace") == namespace]
-    put(cluster, here)
-    return KubernetesJobs(cluster, namespace, str(cluster.kubeconfig_of(namespace, account)))
 
 
 class TestRuntimeInTheChart(PassedJobContract):

@@ -49,8 +49,8 @@ variable "instances" {
   type        = number
   default     = 1
   validation {
-    condition     = var.instances >= 1 && var.instances <= 6
-    error_message = "1 to 6: a topic has six partitions, and who has none does nothing."
+    condition     = var.instances >= 0 && var.instances <= 6
+    error_message = "0 to 6: a topic has six partitions, and who has none does nothing. 0: it runs elsewhere, as in GKE."
   }
 }
 
