@@ -26,7 +26,13 @@ def _granted(kind: str, after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     match kind:
         case "google_managed_kafka_acl":
             pattern, _, name = after["acl_id"].partition("/")
-            what = {"topic": name, "consumerGroup": f"group {name}", "cluster": "the cluster"}[pattern]
+            what = {
+                "topic": name,
+                "consumerGroup": f"group {name}",
+                "cluster": "the cluster",
+                "allTopics": "every topic",
+                "allConsumerGroups": "every group",
+            }[pattern]
             for entry in after["acl_entries"]:
                 yield entry["principal"], f"{OPERATIONS[entry['operation']]} {what}"
         case "google_cloud_run_v2_service_iam_member":

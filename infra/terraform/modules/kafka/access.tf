@@ -6,15 +6,25 @@ resource "google_project_iam_member" "client" {
   member   = "serviceAccount:${each.value}"
 }
 
-# Without a list of its own, everybody who signs in could make and delete topics.
-resource "google_managed_kafka_acl" "cluster" {
+# What has no list is open to everybody who signs in. So the cluster has one, as well as all topics and all groups
+# together: nobody makes topics, changes settings, or reads as a group of their own.
+locals {
+  closed = {
+    cluster           = var.observers.cluster
+    allTopics         = var.observers.topics
+    allConsumerGroups = var.observers.groups
+  }
+}
+
+resource "google_managed_kafka_acl" "closed" {
+  for_each = local.closed
   project  = var.project
   location = var.region
   cluster  = google_managed_kafka_cluster.this.cluster_id
-  acl_id   = "cluster"
+  acl_id   = each.key
 
   dynamic "acl_entries" {
-    for_each = var.clients
+    for_each = each.value
     content {
       principal       = "User:${acl_entries.value}"
       operation       = "DESCRIBE"
@@ -36,7 +46,6 @@ resource "google_managed_kafka_acl" "topic" {
     for_each = concat(
       [for name, email in each.value.writers : { email = email, operation = "WRITE" }],
       [for name, email in each.value.readers : { email = email, operation = "READ" }],
-      [for name, email in each.value.observers : { email = email, operation = "DESCRIBE" }],
     )
     content {
       principal       = "User:${acl_entries.value.email}"
@@ -55,13 +64,10 @@ resource "google_managed_kafka_acl" "group" {
   acl_id   = "consumerGroup/${each.key}"
 
   dynamic "acl_entries" {
-    for_each = concat(
-      [for name, email in each.value.members : { email = email, operation = "READ" }],
-      [for name, email in each.value.observers : { email = email, operation = "DESCRIBE" }],
-    )
+    for_each = each.value
     content {
-      principal       = "User:${acl_entries.value.email}"
-      operation       = acl_entries.value.operation
+      principal       = "User:${acl_entries.value}"
+      operation       = "READ"
       permission_type = "ALLOW"
       host            = "*"
     }

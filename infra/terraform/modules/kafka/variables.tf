@@ -51,13 +51,12 @@ variable "memory_gib" {
 }
 
 variable "topics" {
-  description = "Topic to its partitions, its retention in seconds, and the accounts that write it, read it, or look at how long it is."
+  description = "Topic to its partitions, its retention in seconds, and the accounts that write it and read it."
   type = map(object({
     partitions = number
     retention  = number
     writers    = map(string)
     readers    = map(string)
-    observers  = map(string)
   }))
   validation {
     condition     = alltrue([for each in values(var.topics) : each.partitions >= 1 && each.retention >= 3600])
@@ -65,16 +64,26 @@ variable "topics" {
   }
   validation {
     condition     = alltrue([for each in values(var.topics) : length(each.writers) > 0])
-    error_message = "A topic without a list of who may write it would be open to every account that may sign in."
+    error_message = "A topic that nobody may write is of no use."
   }
 }
 
 variable "groups" {
-  description = "Consumer group to the accounts that read as it, or look at how far it is."
-  type = map(object({
-    members   = map(string)
-    observers = map(string)
-  }))
+  description = "Consumer group to the accounts that read as it."
+  type        = map(map(string))
+}
+
+variable "observers" {
+  description = "Accounts that look: at the cluster, at every topic (that it is there, how long it is), at every group (how far it is)."
+  type = object({
+    cluster = map(string)
+    topics  = map(string)
+    groups  = map(string)
+  })
+  validation {
+    condition     = alltrue([for each in values(var.observers) : length(each) > 0])
+    error_message = "A list with nobody on it is none, and what has no list is open to every account that may sign in."
+  }
 }
 
 variable "clients" {

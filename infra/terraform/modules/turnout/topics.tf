@@ -10,8 +10,11 @@ locals {
     "pipeline.dlq"    = ["dispatcher", "console"]
   }
   unread = ["agent.logs", "pipeline.dlq"] # by the dispatcher
-  # The dispatcher has to see each topic that is there, or it would try to make it.
-  observers = ["dispatcher", "console", "sweeper"]
+  observers = {
+    cluster = ["dispatcher"]                       # nobody needs to; the list has to have somebody on it
+    topics  = ["dispatcher", "console", "sweeper"] # the dispatcher would try to make a topic that it can't see
+    groups  = ["console", "sweeper"]               # how far the dispatcher is behind
+  }
 
   topics = {
     for name, topic in local.table : name => {
@@ -22,7 +25,6 @@ locals {
         for part in concat(contains(local.unread, name) ? [] : ["dispatcher"], name == "pipeline.dlq" ? ["console"] : []) :
         part => local.emails[part]
       }
-      observers = { for part in local.observers : part => local.emails[part] }
     }
   }
 }
@@ -36,11 +38,7 @@ module "kafka" {
   vcpus      = var.sizes.kafka_vcpus
   memory_gib = var.sizes.kafka_memory_gib
   topics     = local.topics
-  groups = {
-    functions = {
-      members   = { dispatcher = local.emails["dispatcher"] }
-      observers = { console = local.emails["console"], sweeper = local.emails["sweeper"] }
-    }
-  }
-  clients = { for part in ["webhook", "gateway", "orchestrator", "sweeper", "console", "dispatcher"] : part => local.emails[part] }
+  groups     = { functions = { dispatcher = local.emails["dispatcher"] } }
+  observers  = { for what, parts in local.observers : what => { for part in parts : part => local.emails[part] } }
+  clients    { for part in ["webhook", "gateway", "orchestrator", "sweeper", "console", "dispatcher"] : part => local.emails[part] }
 }

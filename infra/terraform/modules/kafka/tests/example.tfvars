@@ -8,13 +8,14 @@ topics = {
     retention  = 604800
     writers    = { webhook = "turnout-webhook@acme-turnout.iam.gserviceaccount.com" }
     readers    = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
-    observers  = { console = "turnout-console@acme-turnout.iam.gserviceaccount.com" }
   }
 }
 groups = {
-  functions = {
-    members   = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
-    observers = {}
-  }
+  functions = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
+}
+observers = {
+  cluster = { dispatcher = "turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }
+  topics  = { console = "turnout-console@acme-turnout.iam.gserviceaccount.com" }
+  groups  = { console = "turnout-console@acme-turnout.iam.gserviceaccount.com" }
 }
 clients = { webhook = "turnout-webhook@acme-turnout.iam.gserviceaccount.com" }

@@ -32,10 +32,30 @@ run "a_cluster_below_googles_least_is_refused" {
   expect_failures = [var.vcpus]
 }
 
-run "a_topic_that_all_may_write_is_refused" {
+run "whatever_has_no_list_of_its_own_is_closed" {
+  command = apply
+  assert {
+    condition     = toset([for each in google_managed_kafka_acl.closed : each.acl_id]) == toset(["cluster", "allTopics", "allConsumerGroups"])
+    error_message = "Otherwise everybody who signs in could make topics."
+  }
+  assert {
+    condition     = alltrue(flatten([for each in google_managed_kafka_acl.closed : [for entry in each.acl_entries : entry.operation == "DESCRIBE"]]))
+    error_message = "Whoever is on it looks, and does nothing else."
+  }
+}
+
+run "a_list_of_nobody_is_refused" {
   command = plan
   variables {
-    topics = { x = { partitions = 1, retention = 3600, writers = {}, readers = {}, observers = {} } }
+    observers = { cluster = {}, topics = {}, groups = {} }
+  }
+  expect_failures = [var.observers]
+}
+
+run "a_topic_that_nobody_may_write_is_refused" {
+  command = plan
+  variables {
+    topics = { x = { partitions = 1, retention = 3600, writers = {}, readers = {} } }
   }
   expect_failures = [var.topics]
 }
