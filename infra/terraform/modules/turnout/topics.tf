@@ -40,5 +40,5 @@ module "kafka" {
   topics     = local.topics
   groups     = { functions = { dispatcher = local.emails["dispatcher"] } }
   observers  = { for what, parts in local.observers : what => { for part in parts : part => local.emails[part] } }
-  clients    { for part in ["webhook", "gateway", "orchestrator", "sweeper", "console", "dispatcher"] : part => local.emails[part] }
+  clients    = { for part in ["webhook", "gateway", "orchestrator", "sweeper", "console", "dispatcher"] : part => local.emails[part] }
 }
