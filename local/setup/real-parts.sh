@@ -20,6 +20,7 @@ fetch() {
     "$here/terraform.sh"
     "$here/checkov.sh"
     "$here/object-stores.sh"
+    "$here/actionlint.sh"
     "$here/compose.sh"
 }
 
