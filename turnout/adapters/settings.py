@@ -53,8 +53,8 @@ class Settings(Value):
     )
     database_roles: str = Field(
         "",
-        description="roles of the database that `turnout migrate` opens the tables to, separated by commas: part=role for "
-        "what the part needs (webhook=…), a role alone for everything",
+        description="roles of the database that `turnout migrate` opens the tables to, separated by commas: part=role "
+        "for what the part needs (webhook=…), a role alone for everything",
     )
     migrate: Literal["start", "job"] = Field(
         "start",
