@@ -308,6 +308,14 @@ class Cluster:
                 "--service-cluster-ip-range=10.0.0.0/24",
                 "--authorization-mode=Node,RBAC",
                 "--endpoint-reconciler-type=none",  # no pod is ever to reach it by its address
+                # other servers may answer for it (APIService): it shows them who asks
+                f"--requestheader-client-ca-file={c.authority}",
+                "--requestheader-allowed-names=admin",
+                "--requestheader-username-headers=X-Remote-User",
+                "--requestheader-group-headers=X-Remote-Group",
+                "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+                f"--proxy-client-cert-file={c.admin}",
+                f"--proxy-client-key-file={c.admin_key}",
                 "--anonymous-auth=false",
                 "--profiling=false",
             ],

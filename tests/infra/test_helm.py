@@ -116,7 +116,7 @@ def test_each_part_starts_with_what_it_is_told(example: list[Object], tmp_path: 
         settings = read_settings(environ)
         known = {f"TURNOUT_{each.upper()}" for each in type(settings).model_fields} | {"TURNOUT_DISK"}
         told = {each.removesuffix("_FILE") if each not in known else each for each in environ}
-        assert told - known - {"HOME", "PORT"} == set()
+        assert told - known - {"PORT"} == set()
 
 
 def test_a_launcher_is_told_of_the_namespace_the_account_and_the_imagesof_jobs(

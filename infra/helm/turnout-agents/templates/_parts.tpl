@@ -40,7 +40,7 @@ capabilities: {drop: [ALL]}
 {{/* Environment of a part: what it is told, the settings of all, where its secrets lie. (dict root, part, told). */}}
 {{- define "turnout.environment" -}}
 {{- $v := .root.Values }}
-{{- $env := dict "HOME" "/tmp/turnout" "TURNOUT_HOME" "/tmp/turnout" }}
+{{- $env := dict "TURNOUT_HOME" "/tmp/turnout" }}
 {{- if has .part (list "sweeper" "dispatcher" "agents") }}
   {{- $_ := set $env "TURNOUT_KAFKA_BOOTSTRAP" $v.kafka.bootstrap }}
   {{- $_ := set $env "TURNOUT_KAFKA_SECURITY_PROTOCOL" $v.kafka.protocol }}
