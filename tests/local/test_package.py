@@ -199,6 +199,9 @@ def test_the_entry_point_that_terraform_names_is_what_main_defines(function: str
     terraform = (ROOT / "infra/terraform/modules/function/main.tf").read_text()
     assert re.search(r"entry_point\s+= var\.function\n", terraform)
     assert "GOOGLE_FUNCTION_SOURCE" not in terraform, "main.py is where it is looked for"
+    assert re.search(r'SOURCE_DATE_EPOCH = "\d+"', terraform), (
+        "else each cold start compiles all that is ours"
+    )
 
 
 def test_every_function_has_a_budget() -> None:
