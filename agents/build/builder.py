@@ -20,7 +20,7 @@ from pathlib import Path
 from agents.build.asked import Asked
 from agents.sdk import disk
 from agents.sdk.environment import sandbox
-from agents.sdk.operator_build import CACHE
+from agents.sdk.operator_build import CACHE, MIRROR
 from agents.sdk.workspace import AgentError, ToolRun, Workspace
 from turnout.core.durations import format_size, parse_size
 from turnout.runtimes.builder_room import BuilderRoom, sweep_groups
@@ -86,7 +86,7 @@ class Builder:
         assert isinstance(held_in, Bubblewrap)
         files = {
             STORAGE: self._storage(),
-            REGISTRIES: self._registries(),
+            REGISTRIES: self.registries(),
             "/etc/containers/policy.json": _POLICY,
         }
         auth = self.asked.access.auth_file() if secret else ""
@@ -125,12 +125,17 @@ class Builder:
         lines += [f"{name} = {json.dumps(f'{INSIDE}/{name}')}" for name in ("runroot", "graphroot")]
         return "\n".join(lines) + "\n"
 
-    def _registries(self) -> str:
+    def registries(self) -> str:
         """Source: containers-registries.conf(5)."""
         lines = ['unqualified-search-registries = ["docker.io"]', 'short-name-mode = "permissive"']
         plain = {*self.asked.access.insecure, *(() if self.apart else ("127.0.0.1", "localhost"))}
         for registry in sorted(plain):
             lines += ["[[registry]]", f"location = {json.dumps(registry)}", "insecure = true"]
+        if mirror := self.asked.settings.get(MIRROR, ""):
+            host = mirror.partition("/")[0]
+            insecure = host in plain or host.partition(":")[0] in plain
+            lines += ["[[registry]]", 'location = "docker.io"', "[[registry.mirror]]"]
+            lines += [f"location = {json.dumps(mirror)}", f"insecure = {json.dumps(insecure)}"]
         return "\n".join(lines) + "\n"
 
 

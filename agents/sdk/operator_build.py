@@ -18,7 +18,10 @@ CACHE = "TURNOUT_BUILD_CACHE"
 KANIKO = "TURNOUT_KANIKO_EXECUTOR"
 """Where kaniko's executor is, in an agent's image that has one; empty: ``/kaniko/executor``."""
 
-BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST, CACHE, KANIKO)
+MIRROR = "TURNOUT_BUILD_MIRROR"
+"""A registry that buildah asks for Docker Hub's images first; what it does not have still comes from Docker Hub."""
+
+BUILD_NAMES = (IMAGE, INSECURE, BACKEND, DOCKER_HOST, CACHE, KANIKO, MIRROR)
 
 
 def build_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from agents.build import builder
 from agents.build.asked import Asked
 from agents.build.options import BuildOptions
 from agents.build.registry_access import Access
-from agents.sdk.operator_build import CACHE
+from agents.sdk.operator_build import CACHE, MIRROR
 from agents.sdk.workspace import AgentError
 from tests.agents.workspace import PlainWorkspace, task
 
@@ -43,6 +45,18 @@ def test_layers_that_take_too_much_room_are_thrown_away(tmp_path: Path) -> None:
         builder.builder(workspace, asked(**{CACHE: "much"})),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("mirror", "insecure"), [("127.0.0.1:5000", True), ("hub.example.org/cached", False)]
+)
+def test_a_mirror_is_asked_before_docker_hub_and_over_tls_unless_it_is_here(
+    mirror: str, insecure: bool, tmp_path: Path
+) -> None:
+    near = replace(asked(**{MIRROR: mirror}), near=True)
+    said = tomllib.loads(builder.Builder(PlainWorkspace(tmp_path), near, tmp_path, tmp_path).registries())
+    (hub,) = [each for each in said["registry"] if each["location"] == "docker.io"]
+    assert hub["mirror"] == [{"location": mirror, "insecure": insecure}]
 
 
 def test_a_storage_that_an_installer_has_put_there_is_not_used(tmp_path: Path) -> None:
