@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 parts=local/terraform
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/turnout
-sum=$(cat "$parts/requirements.txt" "$parts"/{schema,provider,command}.py "$0" | cksum | cut -d' ' -f1)
+sum=$(cat "$parts/requirements.txt" "$parts"/{schema,provider,refused,command}.py "$0" | cksum | cut -d' ' -f1)
 into=$cache/terraform-$sum
 version=7.46.1 # of hashicorp/google, whose schema the bindings carry
 
@@ -43,7 +43,7 @@ trap 'rm -rf "$half"' EXIT
     fail 'it could not be installed from PyPI (above: why)'
 }
 bindings=("$half"/python/cdktn_provider_google/_jsii/provider-google@*.jsii.tgz)
-cp "$parts"/{schema,provider,command}.py "$half/"
+cp "$parts"/{schema,provider,refused,command}.py "$half/"
 python=$(.venv/bin/python -c 'import sys; print(sys._base_executable)')
 "$python" "$half/schema.py" "${bindings[0]}" "$half/schema" || fail 'the schema could not be read (above: why)'
 rm -rf "$half"/python/cdktn_provider_google* # half a gigabyte, of which nothing is imported

@@ -1,8 +1,8 @@
 """A stand-in for Terraform's provider hashicorp/google: its schema, and no Google behind it.
 
 What a plan makes of a resource is what was asked for, with every computed value unknown, as with the real provider
-before it has made anything. Not known here: which values an argument takes, which arguments exclude each other, what
-the provider fills in. Started by Terraform, in the environment that local/setup/terraform.sh makes.
+before it has made anything. What it refuses beyond its schema, `refused.py` says. Not known here: what the provider
+fills in. Started by Terraform, in the environment that local/setup/terraform.sh makes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import refused  # type: ignore[import-not-found,unused-ignore]
 import tf.provider  # type: ignore[import-not-found,unused-ignore]
 import tf.runner  # type: ignore[import-not-found,unused-ignore]
 from tf.gen import tfplugin_pb2 as pb  # type: ignore[import-not-found,unused-ignore]
@@ -49,7 +50,11 @@ def schema_of(block: dict[str, Any]) -> Any:
 def block_of(block: dict[str, Any]) -> Any:
     return pb.Schema.Block(
         attributes=[
-            pb.Schema.Attribute(name=name, **each | {"type": json.dumps(each["type"]).encode()})
+            pb.Schema.Attribute(
+                name=name,
+                type=json.dumps(each["type"]).encode(),
+                **{flag: each[flag] for flag in ("required", "optional", "computed")},
+            )
             for name, each in block["attributes"].items()
         ],
         block_types=[
@@ -80,6 +85,16 @@ def planned(block: dict[str, Any], value: Any) -> Any:
         elif each["nesting"] == "SINGLE":
             made[name] = planned(each["block"], inner)
     return made
+
+
+def diagnostic(path: tuple[str | int, ...], says: str) -> Any:
+    step = pb.AttributePath.Step
+    steps = [
+        step(attribute_name=each) if isinstance(each, str) else step(element_key_int=each) for each in path
+    ]
+    return pb.Diagnostic(
+        severity=pb.Diagnostic.ERROR, summary=says, attribute=pb.AttributePath(steps=steps) if steps else None
+    )
 
 
 class Google(rpc.ProviderServicer):  # type: ignore[misc,unused-ignore]
@@ -116,8 +131,10 @@ class Google(rpc.ProviderServicer):  # type: ignore[misc,unused-ignore]
     def ValidateProviderConfig(self, _request: Any, _context: Any) -> Any:
         return pb.ValidateProviderConfig.Response()
 
-    def ValidateResourceConfig(self, _request: Any, _context: Any) -> Any:
-        return pb.ValidateResourceConfig.Response()
+    def ValidateResourceConfig(self, request: Any, _context: Any) -> Any:
+        given = msgpack.unpackb(request.config.msgpack)
+        found = refused.refused(request.type_name, SCHEMA["resource"][request.type_name], given)
+        return pb.ValidateResourceConfig.Response(diagnostics=[diagnostic(*each) for each in found])
 
     def ValidateDataResourceConfig(self, _request: Any, _context: Any) -> Any:
         return pb.ValidateDataResourceConfig.Response()

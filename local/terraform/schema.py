@@ -2,7 +2,8 @@
 
 The bindings (PyPI's cdktn-provider-google) are generated from the provider's own schema, a class for each resource and
 each nested block. A comment over every property says whether it is computed, optional or required, its getter says the
-type, and the writer of HCL whether it is a block.
+type, and the writer of HCL whether it is a block. Which values an argument takes, its description says in their types,
+where the provider itself was generated, as most of it is.
 
     python schema.py BINDINGS.tgz FOLDER     a file for each type: FOLDER/resource/google_storage_bucket.json
 """
@@ -19,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 Block = dict[str, Any]
-"""``attributes``: name to type and flags; ``blocks``: name to block, nesting, min and max."""
+"""``attributes``: name to type, flags, and ``values`` where only some are taken; ``blocks``: name to block, nesting,
+min and max."""
+Values = dict[tuple[str, str], list[str]]
+"""Of which interface and argument, to the values that it takes."""
 
 FILE = re.compile(r"package/lib/[^/]+/index\.js")
 CLASS = re.compile(r"^class (\w+) extends \w+\.(\w+) \{", re.M)
@@ -32,6 +36,11 @@ GETTER = re.compile(r"get(\w+?)Attribute\(")
 WRITER = re.compile(r"^function (\w+)ToHclTerraform\(struct\) \{(.*?)^\}", re.M | re.S)
 WRITTEN = re.compile(r'^ +(\w+): \{\n +value: .*?\n +isBlock: (true|false),\n +type: "(\w+)"', re.M)
 SUFFIX = re.compile(r"(OutputReference|List|Map)$")
+
+DESCRIBED = re.compile(r"package/lib/[^/]+/index\.d\.ts")
+INTERFACE = re.compile(r"^export interface (\w+)[^{]*\{(.*?)^\}", re.M | re.S)
+ARGUMENT = re.compile(r"/\*\*((?:(?!\*/).)*?Possible values: (\[[^\]]*\]).*?)\*/", re.S)
+ANCHOR = re.compile(r"#(\w+) ")
 
 TYPES: dict[str, Any] = {
     "String": "string",
@@ -52,12 +61,13 @@ class Bindings:
 
     classes: dict[str, tuple[str, str]]
     writers: dict[str, str]
+    values: Values
 
     @classmethod
-    def of(cls, text: str) -> Bindings:
+    def of(cls, text: str, values: Values) -> Bindings:
         pieces = CLASS.split(text)
         classes = dict(zip(pieces[1::3], zip(pieces[2::3], pieces[3::3], strict=True), strict=True))
-        return cls(classes, {found[1]: found[2] for found in WRITER.finditer(text)})
+        return cls(classes, {found[1]: found[2] for found in WRITER.finditer(text)}, values)
 
     def types(self) -> Iterator[tuple[str, str, Block]]:
         """``resource`` or ``data``, the type's name, and its schema."""
@@ -84,6 +94,8 @@ class Bindings:
             is_set = is_set or shape == "set"
             if of not in self.classes:
                 attributes[key] = {"type": self._simple(text[found.end() : end], is_set), **flags}
+                if taken := self._taken(name, key):
+                    attributes[key]["values"] = taken
                 continue
             kind = self.classes[of][0]
             item = SUFFIX.sub("", of) + "OutputReference"
@@ -99,6 +111,10 @@ class Bindings:
                 collection = "set" if is_set else "map" if kind == "ComplexMap" else "list"
                 attributes[key] = {"type": [collection, object_type(inner)], **flags}
         return {"attributes": attributes, "blocks": blocks}
+
+    def _taken(self, name: str, key: str) -> list[str]:
+        interface = SUFFIX.sub("", name) if self.classes[name][0] == "ComplexObject" else f"{name}Config"
+        return self.values.get((interface, key), [])
 
     def _writer(self, name: str) -> str:
         base = SUFFIX.sub("", name)
@@ -125,15 +141,30 @@ def object_type(block: Block) -> Any:
 def extract(bindings: str) -> dict[str, dict[str, Block]]:
     """Raises: ValueError where the bindings are written otherwise than this knows."""
     found: dict[str, dict[str, Block]] = {"resource": {}, "data": {}}
-    with tarfile.open(bindings) as archive:
-        for member in archive:
-            file = archive.extractfile(member) if FILE.fullmatch(member.name) else None
-            if file is not None:
-                for kind, name, block in Bindings.of(file.read().decode()).types():
-                    found[kind][name] = block
+    values = {key: taken for text in read(bindings, DESCRIBED) for key, taken in described(text)}
+    for text in read(bindings, FILE):
+        for kind, name, block in Bindings.of(text, values).types():
+            found[kind][name] = block
     if len(found["resource"]) < 1000:
         raise ValueError(f"only {len(found['resource'])} resources were found in {bindings}")
+    if len(values) < 800:
+        raise ValueError(f"only of {len(values)} arguments the values were found in {bindings}")
     return found
+
+
+def read(bindings: str, names: re.Pattern[str]) -> Iterator[str]:
+    with tarfile.open(bindings) as archive:
+        for member in archive:
+            file = archive.extractfile(member) if names.fullmatch(member.name) else None
+            if file is not None:
+                yield file.read().decode()
+
+
+def described(text: str) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    for name, body in INTERFACE.findall(text):
+        for comment, taken in ARGUMENT.findall(body):
+            if anchor := ANCHOR.search(comment):
+                yield (name, anchor[1]), json.loads(taken)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,43 @@ def test_a_planted_mistake_fails_the_check_and_is_named_with_its_line(
 
 
 @pytest.mark.real
+@pytest.mark.parametrize(
+    ("module", "right", "wrong", "said"),
+    [
+        # the descriptions of the provider's schema say the values
+        ("agent_jobs", '"ALL_TRAFFIC"', '"ALL"', "expected egress to be one of ['ALL_TRAFFIC'"),
+        # local/terraform/refused.py does
+        ("state", '"ENCRYPTED_ONLY"', '"ENCRYPTED"', "expected ssl_mode to be one of"),
+        ("state", "hour         = 4", "hour         = 24", "in the range (0 - 23), got 24"),
+        ("kafka", "AUTO_REBALANCE_ON_SCALE_UP", "ALWAYS", "expected mode to be one of"),
+    ],
+)
+def test_a_value_that_the_provider_refuses_is_refused(
+    scratch: Place, module: str, right: str, wrong: str, said: str
+) -> None:
+    changed = [
+        file for file in (scratch.files / "modules" / module).glob("*.tf") if right in file.read_text()
+    ]
+    for file in changed:
+        file.write_text(file.read_text().replace(right, wrong))
+    checked = scratch.run(f"modules/{module}", "validate", "-json")
+    found = [
+        each for each in json.loads(checked.stdout)["diagnostics"] if said in each["summary"] + each["detail"]
+    ]
+    assert found, checked.stdout
+    assert found[0]["range"]["filename"] in {file.name for file in changed}
+
+
+@pytest.mark.real
+def test_what_is_refused_only_once_variables_are_known_fails_the_plan(scratch: Place) -> None:
+    file = scratch.files / "modules/kafka/access.tf"
+    file.write_text(file.read_text().replace('"WRITE"', '"PUT"'))
+    planned = scratch.run("modules/kafka", "plan", "-no-color", "-var-file=tests/example.tfvars")
+    assert planned.returncode == 1
+    assert "expected operation to be one of" in planned.stdout + planned.stderr
+
+
+@pytest.mark.real
 def test_a_planted_assertion_fails_the_tests(scratch: Place) -> None:
     file = scratch.files / "modules/agent_jobs/main.tf"
     file.write_text(re.sub(r"max_retries( +)= 0", r"max_retries\1= 3", file.read_text()))

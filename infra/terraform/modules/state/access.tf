@@ -5,6 +5,9 @@ resource "google_sql_user" "this" {
   name     = trimsuffix(each.value, ".gserviceaccount.com") # as Cloud SQL calls a service account
   type     = "CLOUD_IAM_SERVICE_ACCOUNT"
 
+  # PostgreSQL lets no role go that has rights or tables. With the instance, all are gone.
+  deletion_policy = "ABANDON"
+
   # The others may do nothing before `turnout migrate` has opened the tables to them.
   database_roles = each.key == var.owner ? ["cloudsqlsuperuser"] : null
 }

@@ -92,4 +92,6 @@ resource "google_sql_database" "this" {
   project  = var.project
   instance = google_sql_database_instance.this.name
   name     = "turnout"
+
+  deletion_policy = "ABANDON" # likewise: not while somebody has it open (access.tf)
 }
