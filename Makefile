@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics local.helm.table
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo demo-compose compose-up compose-down pictures package dist images kafka postgres cluster real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo demo-cloud demo-compose compose-up compose-down pictures package dist images kafka postgres cluster keda real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -99,6 +99,9 @@ compose-down: $(READY) ## Stop it; what it knows stays in its volumes
 demo-compose: $(READY) ## Show the main scenario on it, each attempt in a container of its own
 	@BASE='$(BASE)' CA='$(CA)' NETWORK='$(NETWORK)' $(BIN)/python -m local.compose.demo
 
+demo-cloud: real-parts ## Show Turnout as Terraform plans it for Google Cloud, on this machine: what runs as whom, two pushes
+	@$(BIN)/python -m tests.cloud
+
 pictures: $(READY) ## Take the pictures of the console in docs/img; needs Chromium
 	@$(BIN)/python -m local.console.pictures
 
@@ -109,6 +112,7 @@ dist: $(READY) ## Make the wheel and the source distribution of what is committe
 	@$(BIN)/python -m local.package.distribution
 
 images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… SNAPSHOT=… CA=FILE NETWORK=… PUSH=1
+	@local/setup/scanners.sh --trivy
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \
 		--base '$(BASE)' --snapshot '$(SNAPSHOT)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
 
@@ -121,6 +125,10 @@ postgres: $(READY) ## Run a real PostgreSQL on loopback until Ctrl-C
 cluster: $(READY) ## Run a Kubernetes cluster (etcd, API server, controllers, scheduler, kwok's nodes) until Ctrl-C
 	@local/setup/cluster.sh
 	@$(BIN)/python -m local.cluster
+
+keda: real-parts ## Show KEDA scaling resident agents, on real servers and a real Kafka; builds KEDA first
+	@local/setup/keda.sh --operator
+	@$(BIN)/python -m tests.keda.scaling
 
 lock: $(READY) ## Resolve requirements*.in anew into requirements*.txt (pinned, hashed)
 	@local/setup/lock.sh

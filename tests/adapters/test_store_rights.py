@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from turnout.core.errors import PermanentError
 from turnout.stack.layout import CONSOLE, FUNCTIONS
 
 SOURCES = Path(store.__file__).parent
+DOCS = SOURCES.parents[2] / "docs" / "deploy-gcp.md"
 WRITTEN = re.compile(r"(INSERT) INTO (\w+)|(UPDATE) (\w+) SET|(DELETE) FROM (\w+)")
 BY_MIGRATIONS_OR_THE_EMBEDDED_LOG = {"log_heads", "log_groups", "log_members", "log_positions"}
 
@@ -48,6 +50,23 @@ def test_nobody_changes_or_removes_what_has_happened() -> None:
     for part in WRITES:
         for table in ("events", "audit_log", "attestations"):
             assert rights(part).get(table, frozenset()) <= {"SELECT", "INSERT"}
+
+
+def test_the_docs_tell_who_writes_what() -> None:
+    told = dict(
+        re.findall(
+            r"^\| (\w+) \| ((?:adds to|changes|removes from|nothing)[^|]*) \|$", DOCS.read_text(), re.M
+        )
+    )
+    assert told == {part: written(tables) for part, tables in WRITES.items()}
+
+
+def written(tables: Mapping[str, Sequence[str]]) -> str:
+    found = []
+    for verb, word in (("INSERT", "adds to"), ("UPDATE", "changes"), ("DELETE", "removes from")):
+        if names := sorted(table for table, may in tables.items() if verb in may):
+            found.append(f"{word} " + ", ".join(f"`{name}`" for name in names))
+    return "; ".join(found) or "nothing"
 
 
 def test_a_role_is_of_a_part_or_may_do_everything() -> None:
