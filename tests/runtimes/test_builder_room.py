@@ -11,7 +11,7 @@ import pytest
 from tests.real import require
 from turnout.runtimes.builder_room import BuilderRoom, sweep_groups
 from turnout.runtimes.sandbox import Bubblewrap, Mount, SandboxSpec, detect, start
-from turnout.runtimes.sandbox_bubblewrap import look
+from turnout.runtimes.sandbox_host import look
 
 WORD = "of-nobody-else"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from turnout.runtimes.cgroups import Cgroups
 from turnout.runtimes.sandbox import Bubblewrap, InvalidSpec, Limits, Mount, SandboxSpec, Wrapped
-from turnout.runtimes.sandbox_bubblewrap import Host, look
+from turnout.runtimes.sandbox_host import Host, look
 
 ORDINARY = Host(
     bwrap="/usr/bin/bwrap",
@@ -189,6 +190,32 @@ def test_without_a_cgroup_processes_are_limited_inside_the_sandbox(tmp_path: Pat
     assert wrap(spec, cgroups=None).argv[4:6] == ("/usr/bin/prlimit", "--nproc=53:53")
     assert wrap(spec).argv[4] == "/usr/bin/env"
     assert wrap(spec, replace(ORDINARY, prlimit=None), cgroups=None).argv[4] == "/usr/bin/env"
+
+
+def test_a_binary_of_the_system_is_started_at_once_and_all_else_by_what_says_that_it_is_missing(
+    tmp_path: Path,
+) -> None:
+    def first(program: str, **more: Any) -> str:
+        spec = SandboxSpec(tmp_path, **more)
+        return Bubblewrap(replace(ORDINARY, system=system), GROUPS).wrap([program], spec).argv[4]
+
+    system = (("usr", None), ("bin", "usr/bin"), (str(tmp_path / "sys")[1:], None))
+    (tmp_path / "sys").mkdir()
+    folder = {"PATH": f"{tmp_path}/sys:/usr/bin"}
+    for name, content, mode in (
+        ("script", b"#!/bin/nothing\n", 0o755),
+        ("closed", b"\x7fELF", 0o700),
+        ("open", b"\x7fELF", 0o755),
+    ):
+        (tmp_path / "sys" / name).write_bytes(content)
+        (tmp_path / "sys" / name).chmod(mode)
+    (tmp_path / "sys/away").symlink_to(tmp_path / "elsewhere")
+    assert first("open", env=folder) == "open"
+    for other in ("script", "closed", "away", "missing", "./open", f"{tmp_path}/sys/open"):
+        assert first(other, env=folder) == "/usr/bin/env"
+    assert first("open", env={"PATH": f"{tmp_path}:{tmp_path}/sys"}) == "/usr/bin/env"
+    over = Mount(tmp_path, target=f"{tmp_path}/sys/below")
+    assert first("open", env=folder, mounts=(over,)) == "/usr/bin/env"
 
 
 def test_the_description_says_what_holds_and_what_does_not() -> None:

@@ -466,3 +466,32 @@ def test_starting_a_tool_costs_tens_of_milliseconds(run: Run) -> None:
     for _ in range(10):
         assert run("true", limits=Limits(pids=50))[0].code == 0
     assert (spent() - before) / 10 < 0.1
+
+
+def test_mounts_that_a_tool_is_shown_nothing_of_are_let_go_of_and_those_below_what_it_is_shown_are_there(
+    tmp_path: Path,
+) -> None:
+    require("the right to mount", os.geteuid() == 0, "run the tests as root")
+    script = f"""
+import os, sys
+from pathlib import Path
+from turnout.runtimes.sandbox_child import CLONE_NEWNS, MS_PRIVATE, MS_REC, call, forget
+base = Path({str(tmp_path)!r})
+call("unshare", CLONE_NEWNS)
+call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+for name in ("shown", "shown/below", "other", "other/below", "with a space", "oth"):
+    (base / name).mkdir()
+    call("mount", b"tmpfs", bytes(base / name), b"tmpfs", 0, None)
+forget(["/usr", "/proc", str(base / "shown/deep"), str(base / "oth")])
+points = [line.split()[4] for line in open("/proc/self/mountinfo")]
+print([point.removeprefix(str(base)) for point in points if point.startswith(str(base))])
+print("/" in points, "/proc" in points)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.splitlines() == ["['/shown', '/with\\\\040a\\\\040space', '/oth']", "True True"]

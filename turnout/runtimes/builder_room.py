@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from turnout.runtimes.cgroups import Cgroups, own_folders
-from turnout.runtimes.sandbox_bubblewrap import TMP, Host
+from turnout.runtimes.sandbox_bubblewrap import TMP
 from turnout.runtimes.sandbox_child import BLOCK_FD, FIRST_DATA_FD, OPTIONS_FD, STATUS_FD
+from turnout.runtimes.sandbox_host import Host
 from turnout.runtimes.sandbox_network import resolver
 from turnout.runtimes.sandbox_reap import remove_group
 from turnout.runtimes.sandbox_spec import (

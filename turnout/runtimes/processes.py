@@ -296,6 +296,7 @@ def _plan(wrapped: Wrapped, cgroup: Cgroup | None, *, merged: bool) -> Plan:
         "options": list(wrapped.options),
         "data": dict(wrapped.data),
         "staged": [(str(source), target) for source, target in wrapped.staged],
+        "shown": list(wrapped.shown),
         "owner": -1 if wrapped.owner is None else wrapped.owner,
         "rlimits": list(wrapped.rlimits),
         "groups": [] if cgroup is None else cgroup.paths,

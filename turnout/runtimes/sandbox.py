@@ -20,8 +20,9 @@ from turnout.core.errors import PermanentError, TurnoutError
 from turnout.runtimes.cgroups import Cgroup, Cgroups, Limits, discover
 from turnout.runtimes.confinement import confinement
 from turnout.runtimes.processes import Exit, Prepared, RunningTool, ToolNotStarted, start
-from turnout.runtimes.sandbox_bubblewrap import OLDEST, Bubblewrap, look
+from turnout.runtimes.sandbox_bubblewrap import OLDEST, Bubblewrap
 from turnout.runtimes.sandbox_files import remove_tree
+from turnout.runtimes.sandbox_host import look
 from turnout.runtimes.sandbox_spec import (
     MINIMAL_PATH,
     InvalidSpec,

@@ -10,14 +10,14 @@ Source: bwrap(1).
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from turnout.runtimes.cgroups import OVERHEAD_PIDS, Cgroups
 from turnout.runtimes.sandbox_child import BLOCK_FD, FIRST_DATA_FD, OPTIONS_FD, STATUS_FD
+from turnout.runtimes.sandbox_host import Host, is_binary, shown
 from turnout.runtimes.sandbox_network import resolver
 from turnout.runtimes.sandbox_seccomp import filter_for
 from turnout.runtimes.sandbox_spec import (
@@ -34,71 +34,6 @@ from turnout.runtimes.sandbox_spec import (
 TMP = "/tmp"  # noqa: S108 - in the sandbox, where it is private
 HOME = "/tmp/home"  # noqa: S108 - likewise
 OLDEST = (0, 5)  # --clearenv, --perms
-RLIMIT_NPROC_PER_NAMESPACE = (5, 14)  # the first Linux that counts processes per user namespace
-
-SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
-
-# What programs look up in /etc, without the machine's own accounts, names and credentials.
-ETC = (
-    "alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts",
-    "java*", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic", "magic.mime", "maven",
-    "mime.types", "os-release", "perl", "pki", "protocols", "python3*", "services", "ssl", "terminfo", "timezone",
-)  # fmt: skip
-ETC_NETWORK = ("gai.conf", "host.conf", "hosts", "resolv.conf")
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What was found on this machine, once.
-
-    ``user``: who tools run as. ``drops``: we are root and become that user.
-    ``system``: the top folders of the system; a link's target, or None for a folder of its own.
-    ``etc``: the names in /etc that exist. ``prefix``: this Python, where it lies outside the system.
-    ``prlimit``: the program, where a limit on processes holds inside the sandbox alone.
-    """
-
-    bwrap: str
-    version: tuple[int, ...]
-    user: int
-    group: int
-    drops: bool
-    machine: str
-    system: tuple[tuple[str, str | None], ...]
-    etc: tuple[str, ...]
-    etc_network: tuple[str, ...]
-    prefix: Path | None
-    prlimit: str | None
-
-
-def look(bwrap: str, version: tuple[int, ...], owner: int, root: Path = Path("/")) -> Host:
-    """Look around. ``owner``: whom tools run as if we are root."""
-    drops = os.geteuid() == 0
-    system = [
-        (name, os.readlink(root / name) if (root / name).is_symlink() else None)
-        for name in SYSTEM
-        if (root / name).exists()
-    ]
-    prefix = Path(sys.base_prefix).resolve()
-    uname = os.uname()
-    kernel = tuple(int(part) for part in uname.release.split("-")[0].split(".")[:2] if part.isdecimal())
-    prlimit = root / "usr/bin/prlimit"
-    return Host(
-        bwrap=bwrap,
-        version=version,
-        user=owner if drops else os.getuid(),
-        group=owner if drops else os.getgid(),
-        drops=drops,
-        machine=uname.machine,
-        system=tuple(system),
-        etc=tuple(_present(root / "etc", ETC)),
-        etc_network=tuple(_present(root / "etc", ETC_NETWORK)),
-        prefix=None if any(prefix.is_relative_to(f"/{name}") for name in SYSTEM) else prefix,
-        prlimit=str(prlimit) if kernel >= RLIMIT_NPROC_PER_NAMESPACE and prlimit.exists() else None,
-    )
-
-
-def _present(folder: Path, patterns: Iterable[str]) -> list[str]:
-    return sorted(path.name for pattern in patterns for path in folder.glob(pattern) if path.exists())
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +109,14 @@ class Bubblewrap:
             numbered[number] = seccomp
             options += ["--seccomp", str(number)]
         return Wrapped(
-            argv=(self.host.bwrap, "--args", str(OPTIONS_FD), "--", *self._first(spec), *command),
+            argv=(self.host.bwrap, "--args", str(OPTIONS_FD), "--", *self._first(command[0], spec), *command),
             env={},
             cwd=Path("/"),
             limits=spec.limits,
             options=tuple(options),
             data=numbered,
             staged=tuple(staged.items()),
+            shown=shown(self.host) if staged else (),
             owner=self.host.user if self.host.drops else None,
             claimed=(workspace,),
             claimed_tops=tuple(
@@ -190,15 +126,34 @@ class Bubblewrap:
             network=self.network if private else "",
         )
 
-    def _first(self, spec: SandboxSpec) -> list[str]:
-        """The first program in the sandbox: one that says 127 when the tool does not exist, as shells do."""
+    def _first(self, program: str, spec: SandboxSpec) -> list[str]:
+        """The first program in the sandbox: one that says 127 when the tool does not exist, as shells do.
+
+        None for what can be seen to be a program of the system: one more costs a millisecond.
+        """
         limited = spec.limits.pids is not None and (
             self.cgroups is None or "pids" not in self.cgroups.parents
         )
         if limited and spec.limits.pids is not None and self.host.prlimit:
             most = spec.limits.pids + OVERHEAD_PIDS
             return [self.host.prlimit, f"--nproc={most}:{most}", "--"]
-        return ["/usr/bin/env", "--"]
+        return [] if self._of_the_system(program, spec) else ["/usr/bin/env", "--"]
+
+    def _of_the_system(self, program: str, spec: SandboxSpec) -> bool:
+        """Whether the first of this name in ``PATH`` is a binary that lies in the system's folders, for everyone."""
+        if "/" in program:
+            return False
+        system = tuple(f"/{name}/" for name, _ in self.host.system)
+        for folder in tool_env(spec, HOME, TMP)["PATH"].split(":"):
+            if not f"{folder}/".startswith(system) or any(
+                mount.at.is_relative_to(folder) for mount in spec.mounts
+            ):
+                return False
+            if is_binary(f"{folder}/{program}"):
+                return os.path.realpath(f"{folder}/{program}").startswith(system)
+            if os.path.lexists(f"{folder}/{program}"):
+                return False
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         options: list[str]
         data: dict[int, bytes]
         staged: list[tuple[str, str]]
+        shown: list[str]  # what else of this machine the launcher needs
         owner: int  # -1: stay who we are
         rlimits: list[tuple[int, int]]
         groups: list[str]  # folders of the control group, one a hierarchy
@@ -45,6 +46,7 @@ SAFE_FD = 100  # the first descriptor that no plan uses
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
+MNT_DETACH, UMOUNT_NOFOLLOW = 0x2, 0x8
 SIG_SETMASK, REAL_TIME = 2, 32  # the first signal that is none of the classic ones
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -111,7 +113,7 @@ def prepare(plan: Plan, status: int, block: int) -> None:
     if plan["merged"]:
         os.dup2(1, 2)
     if plan["staged"]:
-        stage(plan["staged"])
+        stage(plan["staged"], plan["shown"])
     limit(plan["rlimits"])
     if (owner := plan["owner"]) >= 0:
         os.setgroups([])
@@ -156,13 +158,14 @@ def prefer_to_kill() -> None:
         pass  # no such file on this system: the kernel chooses by size alone
 
 
-def stage(staged: list[tuple[str, str]]) -> None:
+def stage(staged: list[tuple[str, str]], shown: list[str]) -> None:
     """Show folders that only root can reach under ``/tmp``, in a mount namespace of this process alone.
 
     They are opened before ``/tmp`` is covered, so that they may lie there themselves.
     """
     call("unshare", CLONE_NEWNS)
     call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+    forget([*shown, *(source for source, _ in staged)])
     opened = [(os.open(source, os.O_PATH | os.O_CLOEXEC), target) for source, target in staged]
     call("mount", b"tmpfs", b"/tmp", b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=0711")
     for descriptor, target in opened:
@@ -172,6 +175,20 @@ def stage(staged: list[tuple[str, str]]) -> None:
             os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
         call("mount", f"/proc/self/fd/{descriptor}".encode(), target.encode(), None, MS_BIND | MS_REC, None)
         os.close(descriptor)
+
+
+def forget(needed: list[str]) -> None:
+    """Let go of the mounts that lead to nothing of this: bubblewrap reads them all for each one that it makes."""
+    with open("/proc/self/mountinfo") as file:
+        points = [line.split(" ", 5)[4] for line in file]
+    for point in points:
+        below = f"{point}/"
+        if point == "/" or any(
+            f"{each}/".startswith(below) or below.startswith(f"{each}/") for each in needed
+        ):
+            continue
+        # One that cannot be let go of, or went with the one it was on, costs time alone.
+        libc.umount2(os.fsencode(point), MNT_DETACH | UMOUNT_NOFOLLOW)
 
 
 def memory_file(content: bytes) -> int:

@@ -69,7 +69,8 @@ class Wrapped:
     hold secrets and a command line is readable by everyone on the machine.
     ``data``: file descriptor number → content, for the options that read from a descriptor.
     ``staged``: (path here, path under ``/tmp``): what the launcher could not reach by itself once it is
-    an unprivileged user. ``owner``: the user id that the tool runs as, where that is not ours.
+    an unprivileged user; ``shown``: what else of this machine it reads.
+    ``owner``: the user id that the tool runs as, where that is not ours.
     ``claimed``: files to be given to the owner first, folders with all that is in them;
     ``claimed_tops``: folders to be given without what is in them.
     ``private``: a folder to be made before, and removed after: the tool's home and temporary folder.
@@ -84,6 +85,7 @@ class Wrapped:
     options: tuple[str, ...] = ()
     data: Mapping[int, bytes] = field(default_factory=dict)
     staged: tuple[tuple[Path, str], ...] = ()
+    shown: tuple[str, ...] = ()
     owner: int | None = None
     claimed: tuple[Path, ...] = ()
     claimed_tops: tuple[Path, ...] = ()
