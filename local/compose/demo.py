@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,8 @@ from local.demo.stack import CHANNEL, SECRET
 from local.server_process import free_port
 from turnout.adapters.console_client import ConsoleClient
 from turnout.adapters.remote import RemoteSight
-from turnout.core.errors import TurnoutError
+from turnout.core.errors import NotFound, TurnoutError
+from turnout.core.ports import StoredEvent
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -68,6 +69,19 @@ class SlackThere:
     def _asked(self, what: str) -> Any:
         said = httpx.get(f"{self.url}/control/{what}", timeout=10).raise_for_status().json()
         return said["calls"] if what == "calls" else said
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A run's events, also while there is no run yet: the webhook answers before it is planned."""
+
+    sight: RemoteSight
+
+    def events(self, run: str, after: int = 0) -> Sequence[StoredEvent]:
+        try:
+            return self.sight.events(run, after)
+        except NotFound:
+            return ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,13 @@ def running(demo: Demo) -> Iterator[Stack]:
     try:
         began = time.monotonic()
         with console.status("starting"):
-            stack.up(demo.images)
+            try:
+                stack.up(demo.images)
+            except TurnoutError:
+                console.print(
+                    stack.compose.run("ps", "--all") + stack.compose.run("logs", "--tail", "5"), markup=False
+                )
+                raise
         console.print(
             f"  all healthy in {time.monotonic() - began:.1f} s; console at {stack.address('console', 8080)}"
         )
@@ -161,7 +181,11 @@ def play(stack: Stack, shop: Shop) -> str:
     slack = SlackThere(stack.address("slack", 8080))
     machine = Machine(dict.fromkeys(HAS, Found()), LACKS)
     run = first(
-        stack.address("webhook", 8080), shop, machine, slack, lambda run: seen.watch(run, sight, EVERY)
+        stack.address("webhook", 8080),
+        shop,
+        machine,
+        slack,
+        lambda run: seen.watch(run, Awaited(sight), EVERY),
     )
     mailed(stack.address("mailbox", 8025))
     contained(stack, run)

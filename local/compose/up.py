@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.compose.stack import Images, Stack
 from local.compose.state import State
-from turnout.core.errors import TurnoutError
+from turnout.core.errors import PermanentError, TurnoutError
 
 FOLDER = Path(__file__).resolve().parents[2] / ".compose"
 
@@ -22,6 +22,8 @@ def main() -> int:
     state = State(Path(os.environ.get("STATE") or FOLDER))
     stack = Stack(state)
     try:
+        if asked.down and not state.found.exists():
+            raise PermanentError(f"nothing was ever started from {state.folder}", "make compose-up")
         if asked.down:
             stack.compose.run("down")
             return 0
