@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +79,10 @@ class Shop:
         def known() -> str:
             return next((row.id for row in self.store.runs(limit=50) if row.sha == sha), "")
 
-        return wait_until(known, 40, f"there is a run of {message!r}", poll=0.2)
+        return self.until(known, f"there is a run of {message!r}")
+
+    def until(self, known: Callable[[], str], message: str) -> str:
+        return wait_until(known, 40, message, poll=0.2)
 
     def ended(self, ids: Sequence[str], within: float = 90) -> list[Run]:
         def all_() -> list[Run]:

@@ -3,7 +3,9 @@ and each right is used, or has its reason."""
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 
 import httpx
@@ -154,6 +156,28 @@ def test_the_database_refuses_what_a_part_is_not_there_for(cloud: Cloud, part: s
         assert connection.execute("SELECT count(*) FROM runs").fetchone() is not None
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement)
+
+
+@pytest.mark.parametrize("part", WRITES)
+def test_each_right_to_a_table_is_of_a_statement_in_the_parts_package(cloud: Cloud, part: str) -> None:
+    given = {(verb, table) for table, verbs in WRITES[part].items() for verb in verbs if verb != "SELECT"}
+    assert given - carried(cloud.zips[part]) == set()
+
+
+def carried(package: bytes) -> set[tuple[str, str]]:
+    """What the statements in a zip do to which table."""
+    found: set[tuple[str, str]] = set()
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        for name in archive.namelist():
+            if not name.startswith("turnout/adapters/store/") or not name.endswith(".py"):
+                continue
+            joined = re.sub(r'"\s*\n\s*f?"', "", archive.read(name).decode())
+            for said in re.finditer(r'"(INSERT|UPDATE|DELETE)(?: INTO| FROM)? (\w+)[^"]*"', joined):
+                found.add((said[1], said[2]))
+                if "DO UPDATE" in said[0]:
+                    found.add(("UPDATE", said[2]))
+            found |= {("DELETE", table) for table in re.findall(r"\bdelete\((\w+)\)", joined)}
+    return found
 
 
 def test_an_account_signs_in_by_its_own_token_alone_and_encrypted(cloud: Cloud) -> None:
