@@ -175,11 +175,21 @@ WHOLE = (("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_type", b"t"), ("ce_so
     body=BODIES,
     whole=some.booleans(),
     headers=some.lists(some.tuples(NAMES, VALUES), max_size=4),
+    ours=some.booleans(),
 )
 def test_a_function_that_is_called_gets_what_it_would_have_been_posted(
-    key: str, body: bytes, whole: bool, headers: list[tuple[str, bytes]]
+    key: str, body: bytes, whole: bool, headers: list[tuple[str, bytes]], ours: bool
 ) -> None:
-    record = Record("t", key, body, (*(WHOLE if whole else ()), *headers))
+    end = (("content-type", b"application/json"),) if ours else ()
+    record = Record("t", key, body, (*(WHOLE if whole else ()), *headers, *end))
+    assert found(record) == made(record)
+
+
+@given(time=VALUES, subject=VALUES, id=VALUES, key=some.sampled_from(["", "k", "\udcff"]))
+def test_so_does_one_of_a_record_of_ours(time: bytes, subject: bytes, id: bytes, key: str) -> None:
+    headers = list(ENVELOPE.to_record("t", key).headers)
+    given = {"ce_time": time, "ce_subject": subject, "ce_id": id}
+    record = Record("t", key, b"{}", tuple((name, given.get(name, value)) for name, value in headers))
     assert found(record) == made(record)
 
 

@@ -17,13 +17,25 @@ from urllib.parse import quote, unquote
 from cloudevents import exceptions, kafka
 from cloudevents.http import CloudEvent
 
-from turnout.core.envelope import MAX_DATA_BYTES, Envelope, Received, Record, open_envelope
+from turnout.core.envelope import (
+    CONTENT_TYPE,
+    MAX_DATA_BYTES,
+    SPEC_VERSION,
+    Envelope,
+    Received,
+    Record,
+    open_envelope,
+)
 from turnout.core.errors import InvalidEnvelope
 from turnout.core.strict_json import read_json
+from turnout.core.tracing import TRACEPARENT
 
 SOURCE = "/apis/v1/namespaces/default/kafkasources/turnout"
 WRAPPED = "dev.knative.kafka.event"
 STRUCTURED = "application/cloudevents"
+PLAIN = ("content-type", CONTENT_TYPE.encode())
+OURS = {"specversion", "id", "source", "type", "time"}
+KNOWN = OURS | {"subject", TRACEPARENT}
 _NAME = re.compile(r"[a-z0-9_.-]+")
 _CONTENT_TYPE = re.compile(r"[\x20-\x7e]+")
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -54,6 +66,9 @@ def envelope_of(received: Received) -> Envelope:
 
     Raises: InvalidEnvelope.
     """
+    plain = _plain(received.record)
+    if plain is not None:
+        return open_envelope(plain, received.record.value)
     event = _event(received, SOURCE)
     attributes = {
         name: str(value).encode(errors="replace").decode()
@@ -97,6 +112,26 @@ def _data_of(content: Mapping[str, Any]) -> bytes:
         return base64.b64decode(packed, validate=True)
     except (ValueError, TypeError) as error:
         raise InvalidEnvelope("data_base64: not base64") from error
+
+
+def _plain(record: Record) -> dict[str, str] | None:
+    """The attributes of an event as we write them ourselves, read without the SDK, in a third of its time; None: it is
+    another's, and is read with more care."""
+    found = {name[3:]: value for name, value in record.headers if name.startswith("ce_")}
+    if (
+        len(found) + 1 != len(record.headers)
+        or record.headers[-1] != PLAIN
+        or not OURS <= found.keys() <= KNOWN
+    ):
+        return None
+    try:
+        attributes = {name: value.decode() for name, value in found.items()}
+        record.key.encode()
+    except UnicodeError:
+        return None
+    if attributes["specversion"] != SPEC_VERSION:
+        return None
+    return attributes | {"partitionkey": record.key}
 
 
 def _event(received: Received, source: str) -> CloudEvent:

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+_set = object.__setattr__
+
 
 class Value(BaseModel):
     """A frozen value with no room for unknown keys. Its numbers are finite: JSON has no others. What is wrong with one
@@ -26,8 +28,16 @@ class Value(BaseModel):
     )
 
     def with_(self, **changes: Any) -> Self:
-        """A copy with these fields changed. The new values are trusted, not validated again."""
-        return self.model_copy(update=changes)
+        """A copy with these fields changed. The new values are trusted, not validated again.
+
+        What ``model_copy(update=…)`` does for a value, in half of its time: a decision makes some fifty.
+        """
+        made = self.__class__.__new__(self.__class__)
+        _set(made, "__dict__", self.__dict__ | changes)
+        _set(made, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, ready for a topic or a column."""
