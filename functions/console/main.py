@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -9,6 +10,9 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from turnout.adapters.settings import read_settings
+
+read_settings(os.environ)  # what is wrong with them ends the start, and the version before goes on serving
 _app: ASGIApp | None = None
 _making = threading.Lock()
 

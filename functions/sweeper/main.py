@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import functions_framework
 from flask import Request
 
+from turnout.adapters.settings import read_settings
 from turnout.serving import admit, honest_answer
 from turnout.wiring import wiring
+
+read_settings(os.environ)  # what is wrong with them ends the start, and the version before goes on serving
 
 
 @functions_framework.http

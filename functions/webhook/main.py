@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 
 import functions_framework
 from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from turnout.adapters.settings import InvalidSettings
+from turnout.adapters.settings import InvalidSettings, read_settings
 from turnout.adapters.tracing import tracing
 from turnout.core.errors import TransientError
 from turnout.core.tracing import Span, of_handling, of_run
@@ -18,6 +19,7 @@ from turnout.serving import read_body
 from turnout.webhook import MAX_BODY, MAX_EVENT_NAME, Answer
 from turnout.wiring import wiring
 
+read_settings(os.environ)  # what is wrong with them ends the start, and the version before goes on serving
 log = get_logger()
 
 SLACK = "/slack/actions"
