@@ -23,5 +23,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def shop(cloud: Cloud) -> Shop:
-    return Shop.cloned(cloud)
+def shop(cloud: Cloud) -> Iterator[Shop]:
+    made = Shop.cloned(cloud)
+    yield made
+    made.store.close()

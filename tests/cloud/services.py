@@ -119,7 +119,8 @@ class Front(Loopback):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self.replace(0)
+        for each in self.instances:
+            each.end(at_once=True)
 
     def begin(self, count: int) -> list[Instance]:
         """So many more instances, which get requests once they listen."""

@@ -82,9 +82,9 @@ class Shop:
         return self.until(known, f"there is a run of {message!r}")
 
     def until(self, known: Callable[[], str], message: str) -> str:
-        return wait_until(known, 40, message, poll=0.2)
+        return wait_until(known, 60, message, poll=0.2)
 
-    def ended(self, ids: Sequence[str], within: float = 90) -> list[Run]:
+    def ended(self, ids: Sequence[str], within: float = 150) -> list[Run]:
         def all_() -> list[Run]:
             found = [run for each in ids if (run := self.store.load(each)) is not None and run.finished]
             return found if len(found) == len(ids) else []

@@ -166,7 +166,7 @@ class Cloud:
         environ = self._environ(part, place, self.tree)
         found = Instance(argv, environ, place.workspace, self.home / "dispatcher.log")
         self.dispatchers.append(found)
-        self._open.callback(found.end)
+        self._open.callback(found.end, at_once=True)
         return found
 
     def migrate(self) -> str:

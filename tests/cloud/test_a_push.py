@@ -10,7 +10,7 @@ from tests.cloud.shop import FILES, Shop
 from tests.waiting import wait_until
 from turnout.core.model import Outcome
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 def test_a_push_that_fails_and_one_that_mends_it_are_told_of(shop: Shop) -> None:
@@ -21,11 +21,11 @@ def test_a_push_that_fails_and_one_that_mends_it_are_told_of(shop: Shop) -> None
         "lint": Outcome.SUCCESS,
         "unit": Outcome.FAILURE,
     }
-    wait_until(lambda: "unit" in str(shop.messages()), 20, "Slack is told")
+    wait_until(lambda: "unit" in str(shop.messages()), 60, "Slack is told")
     mended = shop.push("Sell at the price", cart__py=FILES["cart.py"])
     (run,) = shop.ended([mended])
     assert run.outcome is Outcome.SUCCESS, run.reason
-    wait_until(lambda: "recovered" in str(shop.messages()).lower(), 20, "Slack is told")
+    wait_until(lambda: "recovered" in str(shop.messages()).lower(), 60, "Slack is told")
     assert len(shop.effects.read_text().split()) == 2
     assert json.loads(shop.cloud.turnout("audit", "--json"))["unaccounted"] == 0
     assert shop.refused() == []

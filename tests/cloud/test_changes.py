@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 from turnout.core.model import Outcome
 from turnout.core.run import Run
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 def check(shop: Shop, runs: list[Run]) -> None:
@@ -49,7 +49,7 @@ def test_what_is_killed_in_the_middle_of_a_request_is_made_good(cloud: Cloud, sh
     cloud.dispatchers.remove(dispatcher)
     runs.append(shop.push("Sell tea while nobody dispatches"))
     cloud.dispatcher().wait_ready()
-    check(shop, shop.ended(runs, within=120))
+    check(shop, shop.ended(runs, within=150))
     assert orchestrator.strikes + gateway.strikes + reporter.strikes == [], (
         "each was in the middle of a request"
     )
@@ -73,7 +73,7 @@ def test_functions_are_updated_one_after_the_other_while_runs_go_on(
     old.end()
     cloud.dispatchers.remove(old)
     runs.append(shop.push("Begun by the new"))
-    check(shop, shop.ended(runs, within=120))
+    check(shop, shop.ended(runs, within=150))
     with shop.store.database.read() as connection:
         marked = connection.execute(
             text("SELECT count(DISTINCT run) FROM events WHERE body LIKE :new"), {"new": f'%"{MARK}":"next"%'}

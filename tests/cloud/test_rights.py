@@ -24,7 +24,7 @@ from turnout.adapters.store.rights import EVERYTHING, WRITES, rights
 from turnout.adapters.store.tables import METADATA
 from turnout.core.topics import PIPELINE_EVENTS, TOPICS
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 CLIENTS = ("webhook", "gateway", "orchestrator", "sweeper", "console", "dispatcher")
 STRANGERS = ("launcher", "reporter", "migrator", "scheduler", "agent")
