@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from agents.sdk import disk
@@ -36,6 +37,7 @@ _PIECE = 1 << 16
 _TEXTUAL = re.compile(r"text/.*|application/(?:.*\+)?(?:json|xml|yaml|sarif)")
 
 
+@cache
 def tool_path() -> str:
     """Where tools are looked for: the system's folders, then those of the Python that agents run on."""
     return f"{MINIMAL_PATH}:{Path(sys.base_prefix).resolve() / 'bin'}"
@@ -280,6 +282,8 @@ class LocalWorkspace:
         )
 
     def _inside(self, cwd: str) -> str:
+        if cwd == ".":
+            return cwd
         real = (self.path / cwd).resolve()
         if not real.is_relative_to(self.path.resolve()) or not real.is_dir():
             raise AgentError(f"there is no folder {cwd!r} in the checkout")

@@ -67,20 +67,26 @@ class Bubblewrap:
         return f"{pids}memory only per process, cpu not"
 
     def which(self, program: str, spec: SandboxSpec) -> str | None:
-        workspace, cwd = working_directory(spec)
-        shown = [Path("/", name) for name, _ in self.host.system]
-        shown += [bind.source for bind in _binds(self.host, workspace, spec)]
-        folders = [cwd] if "/" in program else map(Path, tool_env(spec, HOME, TMP)["PATH"].split(":"))
-        for folder in folders:
-            path = folder / program
-            here = path
+        folders = tool_env(spec, HOME, TMP)["PATH"].split(":")
+        for folder in [str(working_directory(spec)[1])] if "/" in program else folders:
+            path = here = str(Path(folder, program))
             for mount in spec.mounts:
-                if path.is_relative_to(mount.at):
-                    here = mount.source / path.relative_to(mount.at)
-            real = here.resolve()
-            if is_program(real) and any(real.is_relative_to(place) for place in shown):
-                return str(path)
+                if f"{path}/".startswith(f"{mount.at}/"):
+                    here = os.path.join(mount.source, os.path.relpath(path, mount.at))
+            if os.access(here, os.X_OK) and is_program(Path(here)) and self._shows(here, spec):
+                return path
         return None
+
+    def _shows(self, path: str, spec: SandboxSpec) -> bool:
+        """Whether a file of this machine is in the sandbox, links resolved."""
+        real = os.path.realpath(path)
+        if real.startswith(self._system_folders()):
+            return True
+        binds = _binds(self.host, working_directory(spec)[0], spec)
+        return any(real.startswith(f"{bind.source}/") or real == str(bind.source) for bind in binds)
+
+    def _system_folders(self) -> tuple[str, ...]:
+        return tuple(f"/{name}/" for name, _ in self.host.system)
 
     def wrap(self, argv: Sequence[str], spec: SandboxSpec) -> Wrapped:
         command = checked_argv(argv)
@@ -143,11 +149,10 @@ class Bubblewrap:
         """Whether the first of this name in ``PATH`` is a binary that lies in the system's folders, for everyone."""
         if "/" in program:
             return False
-        system = tuple(f"/{name}/" for name, _ in self.host.system)
+        system = self._system_folders()
         for folder in tool_env(spec, HOME, TMP)["PATH"].split(":"):
-            if not f"{folder}/".startswith(system) or any(
-                mount.at.is_relative_to(folder) for mount in spec.mounts
-            ):
+            covered = any(f"{mount.at}/".startswith(f"{folder}/") for mount in spec.mounts)
+            if covered or not f"{folder}/".startswith(system):
                 return False
             if is_binary(f"{folder}/{program}"):
                 return os.path.realpath(f"{folder}/{program}").startswith(system)

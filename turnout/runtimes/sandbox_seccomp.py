@@ -14,6 +14,7 @@ import errno
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
@@ -137,6 +138,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
+@cache
 def filter_for(machine: str) -> bytes | None:
     """The compiled filter (an array of struct sock_filter), or None for an architecture that has no list here.
 
