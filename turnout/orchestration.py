@@ -211,12 +211,15 @@ class Orchestrator:
         return self._decide(inbox, message.run, message)
 
     def _decide(self, inbox: str, run: str, message: Decidable | None, *, heard: bool = False) -> Handled:
-        """``message`` None: a tick. Decides again when another process was faster."""
+        """``message`` None: a tick. Decides again when another process was faster.
+
+        Whether the message has been handled before is not asked first: the commit says so, and few have.
+        """
         for _ in range(MAX_CONFLICTS):
-            if inbox and self.store.seen(inbox):
-                return self._duplicate(run)
             before = self.store.load(run)
             if before is None:
+                if inbox and self.store.seen(inbox):
+                    return self._duplicate(run)
                 raise NotFound(f"no run {run}", "it may have been started on another store")
             now = self.clock.now()
             asked = message if message is not None else self._tick_of(before, heard=heard)
