@@ -23,6 +23,16 @@ def maker(workspace: Workspace) -> str:
     return operator_settings().get(TRIVY) or workspace.which("trivy") or ""
 
 
+def reading(trivy: str, image: Path, written: Path, cache: Path) -> list[str]:
+    """Trivy's command line: it asks nobody."""
+    return [
+        trivy, "image", "--input", str(image), "--format", "cyclonedx", "--output", str(written),
+        "--cache-dir", str(cache), "--cache-backend", "memory", "--config", "",
+        "--skip-db-update", "--skip-java-db-update", "--skip-check-update", "--skip-version-check",
+        "--offline-scan", "--disable-telemetry", "--no-progress",
+    ]  # fmt: skip
+
+
 def bill_of_materials(workspace: Workspace, trivy: str, archive: Path) -> tuple[bytes, int]:
     """The document, and how many components it names. ``archive``: of OCI's, or of Docker's. Raises: AgentError."""
     unpacked = workspace.scratch / "image"
@@ -46,12 +56,7 @@ def _readable(archive: Path, unpacked: Path) -> Path:
 def _made(workspace: Workspace, trivy: str, image: Path) -> tuple[bytes, int]:
     written = workspace.scratch / NAME
     written.unlink(missing_ok=True)
-    argv = [
-        trivy, "image", "--input", str(image), "--format", "cyclonedx", "--output", str(written),
-        "--cache-dir", str(workspace.scratch / "trivy"), "--cache-backend", "memory", "--config", "",
-        "--skip-db-update", "--skip-java-db-update", "--skip-check-update", "--skip-version-check",
-        "--offline-scan", "--disable-telemetry", "--no-progress",
-    ]  # fmt: skip
+    argv = reading(trivy, image, written, workspace.scratch / "trivy")
     ran = workspace.run(argv, timeout=TIME_LIMIT, network=False, secrets=(), quiet=True)
     if not ran.ok:
         raise AgentError("trivy could not read what is in the image", "see the log for its words")

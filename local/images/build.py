@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from local.images import sbom
 from local.images.labels import Commit, labels
 from turnout.core.errors import PermanentError
 
@@ -44,6 +45,7 @@ class Asked:
 
     ``ca``: a file of certificates to trust besides. ``network`` of the builds, empty: the engine's usual one.
     ``snapshot``: of Debian's packages, as snapshot.debian.org names it; empty: today's. ``fresh``: from nothing.
+    ``bills``: of materials, too.
     """
 
     engine: Engine
@@ -55,6 +57,7 @@ class Asked:
     network: str = ""
     push: bool = False
     fresh: bool = False
+    bills: bool = False
     only: tuple[str, ...] = ()
 
 
@@ -212,11 +215,21 @@ def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
             _must(done, name)
             took = time.monotonic() - began
             print(f"{name}  {_size(asked.engine, name, given):>8}  {took:5.1f} s", flush=True)
-    if asked.push:
-        for image in chosen:
-            name = name_of(image.kind, asked, tag)
-            _must(_run([asked.engine, "push", name], given), name)
-            print(f"pushed {name}", flush=True)
+    bills = {}
+    for image in chosen if asked.bills else ():
+        name = name_of(image.kind, asked, tag)
+        bills[image.kind] = sbom.write(name, asked.engine, title_of(image.kind), given)
+    if bills:
+        print(f"what is in them: {sbom.INTO}")
+    for image in chosen if asked.push else ():
+        name = name_of(image.kind, asked, tag)
+        _must(_run([asked.engine, "push", name], given), name)
+        print(f"pushed {name}", flush=True)
+        if image.kind in bills:
+            bill = sbom.attach(name, bills[image.kind], given)
+            print(
+                f"pushed {bill}" if bill else "its bill of materials stays here: install skopeo", flush=True
+            )
     if any(image.kind != ITSELF for image in chosen):
         print(f"To use them: TURNOUT_AGENT_IMAGES={name_of('{agent}', asked, tag)}")
 
@@ -281,6 +294,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         ca=Path(given.ca) if given.ca else None,
         network=given.network,
         push=given.push == "1",
+        bills=True,
         only=tuple(given.only.replace(",", " ").split()),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 
 from local.docker.daemon import Dockerd
+from local.images import build, sbom
+from local.images.labels import labels
+from local.package.distributions import normal
 from tests.agent_images import make_images
 from tests.local.first_requests import ANSWERS, SETTINGS, First
 from tests.waiting import wait_until
@@ -24,6 +29,8 @@ GRACE = 20
 """Seconds that the manual promises to be enough after SIGTERM."""
 MOST = 530_000_000
 """Bytes; 507 MB when this was written, 128 of them Debian with Python."""
+ELSEWHERE = {"python_version": "3.11", "python_full_version": "3.11.2"}
+"""What the base has other than this interpreter."""
 ASK = """
 import json, sys, urllib.error, urllib.request
 asked = json.load(sys.stdin)
@@ -67,14 +74,14 @@ class Image:
     """``home``: a folder that its containers may write to."""
 
     def __init__(self, dockerd: Dockerd, name: str, home: Path) -> None:
-        self._environ = dockerd.environ
+        self.environ = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **dockerd.environ}
         self.name = name
         self._home = home
 
     def docker(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["docker", *arguments],
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **self._environ},
+            env=self.environ,
             input=said, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
@@ -169,6 +176,42 @@ def test_what_it_was_built_with_stays_out_of_it(image: Image) -> None:
         assert secret not in history
         assert secret not in json.dumps(config["Config"]["Env"])
     assert config["Config"]["User"] == f"{USER}:{USER}"
+
+
+def test_its_bill_of_materials_has_all_that_is_locked_and_nothing_else(image: Image, tmp_path: Path) -> None:
+    bill = json.loads(sbom.write(image.name, "docker", "turnout", image.environ, tmp_path).read_text())
+    within = "opt/turnout/lib/"
+    found = {
+        (normal(each["name"]), each["version"])
+        for each in bill["components"]
+        for about in each.get("properties", [])
+        if about["name"].endswith("FilePath") and about["value"].startswith(within)
+    }
+    lock = (build.ROOT / "requirements.txt").read_text()
+    locked = {
+        (normal(name), version)
+        for name, version, marker in re.findall(
+            r"^([\w.-]+)(?:\[.*?\])?==([\w.!+-]+)([^\n\\]*)", lock, re.MULTILINE
+        )
+        if Marker(marker.partition(";")[2].strip() or "python_version > '3'").evaluate(ELSEWHERE)
+    }
+    assert found == locked
+    assert "bubblewrap" in {each["name"] for each in bill["components"]}
+
+
+def test_its_labels_say_what_it_is_and_of_which_commit(image: Image) -> None:
+    said = json.loads(image.docker("image", "inspect", "--format={{json .Config.Labels}}", image.name).stdout)
+    commit = build.read_commit()
+    wanted = labels(commit, "turnout", build.ROOT / "local/images/turnout/Dockerfile")
+    assert {name.rpartition(".")[2] for name in said} >= {
+        "description",
+        "licenses",
+        "revision",
+        "title",
+        "version",
+    }
+    constant = {each for each in wanted if not each.endswith((".created", ".revision", ".version"))}
+    assert {each: said[each] for each in constant} == {each: wanted[each] for each in constant}
 
 
 def test_the_dispatcher_tells_its_health_and_ends_within_its_grace(image: Image) -> None:
