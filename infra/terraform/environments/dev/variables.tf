@@ -49,3 +49,15 @@ variable "optional_secrets" {
   type        = set(string)
   default     = []
 }
+
+variable "secret_versions" {
+  description = "Secret to the number of its version that is used, where that is not 1."
+  type        = map(string)
+  default     = {}
+}
+
+variable "settings" {
+  description = "Further settings of the functions, as TURNOUT_SLACK_CHANNEL."
+  type        = map(string)
+  default     = {}
+}

@@ -15,6 +15,8 @@ module "turnout" {
   admins           = var.admins
   alert_emails     = var.alert_emails
   optional_secrets = var.optional_secrets
+  secret_versions  = var.secret_versions
+  settings         = var.settings
 
   name      = "turnout"
   protected = true

@@ -93,8 +93,15 @@ variable "environment" {
 }
 
 variable "secrets" {
-  description = "Setting to the id of the secret that holds it."
-  type        = map(string)
+  description = "Setting to the id of the secret that holds it, and its version: a number, so that a new value comes with an apply, to all instances at once."
+  type = map(object({
+    id      = string
+    version = string
+  }))
+  validation {
+    condition     = alltrue([for each in values(var.secrets) : can(regex("^[1-9][0-9]*$", each.version))])
+    error_message = "A secret's version is its number, not `latest`."
+  }
 }
 
 variable "subnet" {

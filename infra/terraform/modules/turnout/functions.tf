@@ -23,7 +23,7 @@ locals {
     TURNOUT_KAFKA_REPLICATION_FACTOR = "3"
   }
 
-  settings = merge(local.kafka, {
+  settings = merge(var.settings, local.kafka, {
     TURNOUT_HOME                = "/tmp/turnout"
     TURNOUT_PROJECTS            = "/workspace/projects"
     TURNOUT_ARTIFACTS           = "gs://${module.artifacts.artifacts}"
@@ -62,6 +62,7 @@ module "function" {
   }
   environment = merge(local.settings, { TURNOUT_DATABASE_URL = module.state.urls[each.key] })
   secrets = {
-    for name, secret in local.secrets : secret.setting => module.secrets.ids[name] if contains(secret.to, each.key)
+    for name, secret in local.secrets :
+    secret.setting => { id = module.secrets.ids[name], version = lookup(var.secret_versions, name, "1") } if contains(secret.to, each.key)
   }
 }

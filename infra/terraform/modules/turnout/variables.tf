@@ -84,6 +84,34 @@ variable "optional_secrets" {
   }
 }
 
+variable "secret_versions" {
+  description = "Secret to the number of the version that is used; 1 where it is not named."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = length(setsubtract(keys(var.secret_versions), ["webhook-secret", "server-key", "github-app-key", "github-client-secret", "slack-token", "slack-signing-secret", "smtp-url"])) == 0
+    error_message = "Known are webhook-secret, server-key, github-app-key, github-client-secret, slack-token, slack-signing-secret and smtp-url."
+  }
+}
+
+variable "settings" {
+  description = "Further settings of the functions (docs/settings.md), as TURNOUT_SLACK_CHANNEL. What stands in functions.tf goes before."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = alltrue([for name in keys(var.settings) : startswith(name, "TURNOUT_")])
+    error_message = "Settings begin with TURNOUT_."
+  }
+  validation {
+    condition     = !anytrue([for name in keys(var.settings) : can(regex("(_KEY|_SECRET|_TOKEN|_PASSWORD|_SMTP_URL|_DATABASE_URL)(_FILE)?$", name))])
+    error_message = "A secret's place is Secret Manager: no setting that is one stands in the open."
+  }
+  validation {
+    condition     = !contains(var.optional_secrets, "smtp-url") || contains(keys(var.settings), "TURNOUT_MAIL_FROM")
+    error_message = "Who sends e-mail has an address: set TURNOUT_MAIL_FROM beside smtp-url."
+  }
+}
+
 variable "agents" {
   description = "Agents that have jobs, and what a job of each has."
   type = map(object({

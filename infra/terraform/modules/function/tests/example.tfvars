@@ -20,6 +20,6 @@ size = {
   timeout     = 30
 }
 environment = { TURNOUT_HOME = "/tmp/turnout" }
-secrets     = { TURNOUT_WEBHOOK_SECRET = "turnout-webhook-secret" }
+secrets     = { TURNOUT_WEBHOOK_SECRET = { id = "turnout-webhook-secret", version = "2" } }
 public      = false
 invokers    = { dispatcher = "serviceAccount:turnout-dispatcher@acme-turnout.iam.gserviceaccount.com" }

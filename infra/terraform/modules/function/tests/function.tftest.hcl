@@ -15,6 +15,10 @@ run "a_function_is_closed_unless_it_is_public" {
     error_message = "Its secret comes from Secret Manager."
   }
   assert {
+    condition     = google_cloudfunctions2_function.this.service_config[0].secret_environment_variables[0].version == "2"
+    error_message = "In the version that is named."
+  }
+  assert {
     condition     = startswith(google_storage_bucket_object.source.name, "webhook-")
     error_message = "A new source has a new name."
   }
@@ -61,4 +65,12 @@ run "what_is_no_setting_is_refused" {
     environment = { HOME = "/tmp" }
   }
   expect_failures = [var.environment]
+}
+
+run "the_latest_version_of_a_secret_is_refused" {
+  command = plan
+  variables {
+    secrets = { TURNOUT_WEBHOOK_SECRET = { id = "turnout-webhook-secret", version = "latest" } }
+  }
+  expect_failures = [var.secrets]
 }

@@ -58,3 +58,27 @@ run "nobody_as_admin_is_refused" {
   }
   expect_failures = [var.admins]
 }
+
+run "a_version_of_an_unknown_secret_is_refused" {
+  command = plan
+  variables {
+    secret_versions = { webhook = "2" }
+  }
+  expect_failures = [var.secret_versions]
+}
+
+run "a_secret_in_the_open_is_refused" {
+  command = plan
+  variables {
+    settings = { TURNOUT_SLACK_TOKEN = "xoxb-1" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "mail_without_a_sender_is_refused" {
+  command = plan
+  variables {
+    optional_secrets = ["smtp-url"]
+  }
+  expect_failures = [var.settings]
+}
