@@ -202,3 +202,16 @@ def test_the_command_is_there_with_its_exit_status(folder: Path) -> None:
     broken = in_a_process("validate", "broken.yml", at=folder)
     assert (broken.returncode, broken.stderr) == (1, "")
     assert broken.stdout.count("\n") == 3
+
+
+def test_without_a_project_file_the_plan_is_that_of_a_run_of_this_checkout(
+    house: House, folder: Path
+) -> None:
+    (folder / ".git").mkdir()
+    (folder / "below").mkdir()
+    (folder / "below" / "pipeline.yml").write_text("pipeline:\n  stages: [lint]\n")
+    here, named, other = (
+        planned(house, "below/pipeline.yml", *more)["digest"]
+        for more in ((), ("--repository", f"local/{folder.name}"), ("--repository", "local/other"))
+    )
+    assert here == named != other

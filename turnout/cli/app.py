@@ -83,8 +83,8 @@ def plan(
         Path | None, typer.Option("--project", help="The operator's project file.")
     ] = None,
     repository: Annotated[
-        str, typer.Option(help="owner/name, where no project file says it.")
-    ] = "local/local",
+        str, typer.Option(help="owner/name, where no project file says it; else as `turnout run` calls it.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Print the plan and its digest, as the server would make them."""
@@ -426,7 +426,7 @@ def attestation_key() -> None:
 
 
 By = Annotated[str, typer.Option(help="Who asks; else the name of this user.")]
-Comment = Annotated[str, typer.Option(help="Why; recorded with the decision.")]
+Comment = Annotated[str, typer.Option("--comment", "--reason", help="Why; recorded with the decision.")]
 
 
 @app.command()

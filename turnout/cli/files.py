@@ -43,7 +43,7 @@ def plan(file: Path, project_file: Path | None, change: dict[str, Any], *, as_js
     from turnout.core.planner import plan as planned
 
     try:
-        repository = change["repository"]
+        repository = change["repository"] or _as_run_here(file)
         project = _parse_project(project_file) if project_file else ProjectConfig(repository=repository)
         config = _parse_pipeline(file, project)
     except InvalidConfig as error:
@@ -60,6 +60,16 @@ def plan(file: Path, project_file: Path | None, change: dict[str, Any], *, as_js
     else:
         _print(found)
     return 0
+
+
+def _as_run_here(file: Path) -> str:
+    """What `turnout run` calls the checkout that the file is in, so that both make the same plan."""
+    from turnout.cli.run import local_project
+
+    folder = file.resolve().parent
+    return local_project(
+        next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    )
 
 
 def _as_json(found: Plan) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def run(path: Path, *, file: str, event: str, branch: str, given: Sequence[str],
     if as_json:
         print_json(summary(done))
     else:
+        for problem in done.problems:
+            console.print(f"  [red]{escape(str(problem))}[/]")
         console.print(last_line(done))
         turnout = "turnout --remote local" if elsewhere() else "turnout"
         console.print(f"[dim]{turnout} show {done.id[:12]}   {turnout} logs {done.id[:12]}[/]")
