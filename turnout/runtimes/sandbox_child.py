@@ -181,11 +181,10 @@ def forget(needed: list[str]) -> None:
     """Let go of the mounts that lead to nothing of this: bubblewrap reads them all for each one that it makes."""
     with open("/proc/self/mountinfo") as file:
         points = [line.split(" ", 5)[4] for line in file]
+    inside = tuple(f"{each}/" for each in needed)
+    above = {each[:end] for each in inside for end in range(len(each)) if each[end] == "/"}
     for point in points:
-        below = f"{point}/"
-        if point == "/" or any(
-            f"{each}/".startswith(below) or below.startswith(f"{each}/") for each in needed
-        ):
+        if point == "/" or point in above or f"{point}/".startswith(inside):
             continue
         # One that cannot be let go of, or went with the one it was on, costs time alone.
         libc.umount2(os.fsencode(point), MNT_DETACH | UMOUNT_NOFOLLOW)
