@@ -65,7 +65,17 @@ class Shop:
         return open_store(self.cloud.database.url, embedded=False)
 
     def push(self, message: str, **files: str) -> str:
-        """The run that it becomes, once there is one. ``files``: by their names, `_` for `.`."""
+        """The run that it becomes, once there is one."""
+        return self.run_of(self.pushed(message, **files))
+
+    def run_of(self, sha: str) -> str:
+        def known() -> str:
+            return next((row.id for row in self.store.runs(limit=50) if row.sha == sha), "")
+
+        return self.until(known, f"there is a run of {sha}")
+
+    def pushed(self, message: str, **files: str) -> str:
+        """The commit. ``files``: by their names, `__` for `.`."""
         given = {name.replace("__", "."): text for name, text in files.items()}
         if not (self.work / "pipeline.yml").exists():
             given = FILES | given
@@ -75,11 +85,7 @@ class Shop:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
         sha = self.git("rev-parse", "HEAD")
         self.git("push", "--quiet", "origin", "main")
-
-        def known() -> str:
-            return next((row.id for row in self.store.runs(limit=50) if row.sha == sha), "")
-
-        return self.until(known, f"there is a run of {message!r}")
+        return sha
 
     def until(self, known: Callable[[], str], message: str) -> str:
         return wait_until(known, 60, message, poll=0.2)

@@ -47,8 +47,9 @@ def test_what_is_killed_in_the_middle_of_a_request_is_made_good(cloud: Cloud, sh
     (dispatcher,) = cloud.dispatchers
     dispatcher.end(at_once=True)
     cloud.dispatchers.remove(dispatcher)
-    runs.append(shop.push("Sell tea while nobody dispatches"))
+    unheard = shop.pushed("Sell tea while nobody dispatches")
     cloud.dispatcher().wait_ready()
+    runs.append(shop.run_of(unheard))
     check(shop, shop.ended(runs, within=150))
     assert orchestrator.strikes + gateway.strikes + reporter.strikes == [], (
         "each was in the middle of a request"

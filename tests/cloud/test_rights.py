@@ -12,7 +12,6 @@ import httpx
 import psycopg
 import pytest
 from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.cloud import lists
 from tests.cloud.client import admin
@@ -68,14 +67,11 @@ def test_the_brokers_let_an_account_do_with_each_topic_what_is_planned_and_no_mo
 
 
 @pytest.mark.parametrize("part", ["webhook", "dispatcher", "console", "agent"])
-def test_no_account_makes_changes_or_removes_a_topic(cloud: Cloud, part: str) -> None:
+def test_no_account_makes_or_removes_a_topic(cloud: Cloud, part: str) -> None:
     with admin(cloud, account(part)) as client:
         assert make_topic(client, "evil") in REFUSED
-        removed = client.delete_topics([PIPELINE_EVENTS], raise_errors=False)
-        assert errors.for_code(removed["responses"][0]["error_code"]) in REFUSED
-        change = ConfigResource(ConfigResourceType.TOPIC, PIPELINE_EVENTS, configs={"retention.ms": "1"})
         with pytest.raises(REFUSED):
-            client.alter_configs([change])
+            client.delete_topics([PIPELINE_EVENTS])
 
 
 def make_topic(client: object, name: str) -> type[Exception]:
