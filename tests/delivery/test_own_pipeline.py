@@ -84,7 +84,8 @@ def test_a_clone_of_it_passes_with_a_part_of_its_tests(tmp_path: Path) -> None:
         for line in lines
         if line.get("event", {}).get("kind") == "stage_finished"
     }
-    assert ended == dict.fromkeys(("style", "checks", "unit", "package"), "success"), ran.stdout[-3000:]
+    passed = dict.fromkeys(("style", "checks", "unit", "package"), "success")
+    assert ended == passed, last_words(*(name for name in passed if ended.get(name) == "failure"))
     assert ran.returncode == 0, ran.stderr
     (unit,) = [
         line["event"]["result"]
@@ -93,3 +94,16 @@ def test_a_clone_of_it_passes_with_a_part_of_its_tests(tmp_path: Path) -> None:
     ]
     assert re.search(r"^\d+ tests passed", unit["summary"]), unit["summary"]
     assert 20 <= unit["tests"]["passed"] < 500
+
+
+def last_words(*stages: str) -> str:
+    logs = [
+        subprocess.run(
+            [TURNOUT, "--remote", "local", "logs", "latest", each],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for each in stages
+    ]
+    return "\n".join(each[-3000:] for each in logs)
