@@ -51,7 +51,7 @@ class DispatcherSettings:
     concurrency: int = 16
     buffer: int = 500
     patience: Patience = field(default_factory=Patience)
-    commit_every: float = 0.05
+    commit_every: float = 0.2
     drain: float = 15.0
     idle: float = 5.0
     outage: Patience = field(default_factory=lambda: Patience(first=0.2, longest=5.0))
