@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from agents.sdk.small_tree import SmallTree, small_tree
 from turnout.adapters.mirror import Mirror
 from turnout.core.errors import TurnoutError
 from turnout.runtimes.keepers import Starter, new_interpreter
@@ -29,6 +30,7 @@ class Readiness:
         self._tree: Path | None = None
         self._tree_of: tuple[Path, str] | None = None
         self._growing: threading.Thread | None = None
+        self._small: tuple[tuple[object, ...], SmallTree] | None = None
 
     def prepare(self, sandbox: Sandbox, limits: Limits) -> None:
         """A process for a tool with these limits, unless there is one. Raises: TransientError."""
@@ -62,7 +64,13 @@ class Readiness:
     def _grow(self, mirror: Mirror, sha: str, tree: Path) -> None:
         with suppress(TurnoutError, OSError):
             tree.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            mirror.checkout(sha, tree)
+            key = (mirror.path, sha, *mirror.state())
+            if self._small is not None and self._small[0] == key:
+                self._small[1].write(tree)
+            else:
+                mirror.checkout(sha, tree)
+                made = small_tree(tree)
+                self._small = (key, made) if made is not None else None
             self._tree_of = (mirror.path, sha)
 
     def _grown(self) -> None:
