@@ -42,7 +42,7 @@ format: $(READY) ## Rewrite the code in the project's format
 	@$(BIN)/ruff format .
 
 test: lint ## Lint, then the fast tests: no outside parts, under two minutes
-	@$(BIN)/python -m pytest -m 'not real' --numprocesses auto --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m 'not real and not localstack' --numprocesses auto --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 real-parts: $(READY) ## Install the outside parts of the real tests: Kafka and its Java, PostgreSQL, bubblewrap, node
 	@local/setup/real-parts.sh
