@@ -15,7 +15,7 @@ from turnout.attesting import Attesting
 from turnout.core import messages as m
 from turnout.core.attestation import Attestation
 from turnout.core.change import Change
-from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decide, due_at
+from turnout.core.decider import Decidable, Forged, JobEnded, StartRun, Tick, decided, due_at
 from turnout.core.envelope import Envelope, Record
 from turnout.core.environments import Turns, awaited, deploys, of_plan, turns
 from turnout.core.errors import (
@@ -30,7 +30,6 @@ from turnout.core.errors import (
     TransientError,
 )
 from turnout.core.events import Carried, Event, Timing
-from turnout.core.evolve import replay
 from turnout.core.ids import message_id, run_id
 from turnout.core.model import Outcome
 from turnout.core.nothing import Nothing, no_rerun
@@ -100,6 +99,15 @@ class Handled:
     events: tuple[Event, ...] = ()
     duplicate: bool = False
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """``after``: the run as the events leave it. ``there``: whose deploys were in the environments then."""
+
+    events: tuple[Event, ...]
+    after: Run
+    there: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,32 +231,30 @@ class Orchestrator:
                 raise NotFound(f"no run {run}", "it may have been started on another store")
             now = self.clock.now()
             asked = message if message is not None else self._tick_of(before, heard=heard)
-            events, there = self._decided(before, asked, now)
-            if not events and not inbox:
+            decision = self._decided(before, asked, now)
+            if not decision.events and not inbox:
                 self._look_again_later(before, now)
                 return Handled(before)
             try:
-                return self._commit(inbox, before, events, now, there)
+                return self._commit(inbox, before, decision, now)
             except Conflict:
                 continue
             except Duplicate:
                 return self._duplicate(run)
         raise TransientError(f"run {run}: {MAX_CONFLICTS} other writers were faster")
 
-    def _decided(
-        self, before: Run | None, message: Decidable, now: datetime
-    ) -> tuple[tuple[Event, ...], Mapping[str, str]]:
-        """The events, and whose deploys were in the environments then: that is asked only where something would be
-        deployed."""
-        events = decide(before, message, now)
+    def _decided(self, before: Run | None, message: Decidable, now: datetime) -> _Decided:
+        """Who is at the environments is asked only where something would be deployed."""
+        events, after = decided(before, message, now)
+        assert after is not None, "only a message that makes a run is decided on without one"
         if not deploys(before, events):
-            return events, {}
-        after = replay(events, before)
-        assert after is not None
+            return _Decided(events, after)
         rows = self.store.environments(after.project, of_plan(after.plan))
         there = {name: row.deployed for name, row in rows.items() if row.deployed}
         newer = {name: run for name, run in there.items() if self._is_newer(run, after)}
-        return decide(before, message, now, _taken(after, rows), newer), there
+        events, after = decided(before, message, now, _taken(after, rows), newer)
+        assert after is not None
+        return _Decided(events, after, there)
 
     def _is_newer(self, deployed: str, run: Run) -> bool:
         other = self.store.load(deployed) if deployed != run.id else None
@@ -285,16 +291,8 @@ class Orchestrator:
         active = [task.current.id for _, task in run.tasks() if task.active and task.current is not None]
         return Tick(leases=dict(self.store.last_heard(active)), deaf=not heard)
 
-    def _commit(
-        self,
-        inbox: str,
-        before: Run | None,
-        events: Sequence[Event],
-        now: datetime,
-        there: Mapping[str, str],
-    ) -> Handled:
-        after = replay(events, before)
-        assert after is not None, "only a message that makes a run is committed without one"
+    def _commit(self, inbox: str, before: Run | None, decision: _Decided, now: datetime) -> Handled:
+        events, after = decision.events, decision.after
         signed = self.attesting.sign(after, events) if self.attesting is not None else ()
         told = outgoing(after, events, self._sign)
         records = [self._record(self._filled(each, after, signed), now) for each in told]
@@ -307,7 +305,7 @@ class Orchestrator:
             Commit(
                 run=after,
                 expected=before.version if before else 0,
-                events=tuple(events),
+                events=events,
                 records=tuple(records),
                 at=now,
                 inbox=inbox,
@@ -315,7 +313,7 @@ class Orchestrator:
                 leases=self._leases(before, after, now),
                 delivery=_delivery_of(after, now) if before is None else None,
                 turns=changed,
-                deployed=there,
+                deployed=decision.there,
                 attestations=signed,
             )
         )
@@ -323,7 +321,7 @@ class Orchestrator:
         if due is not None:
             self.on_due(after.id, due)
         self.on_decided(after, events)
-        return Handled(after, tuple(events))
+        return Handled(after, events)
 
     def _leases(self, before: Run | None, after: Run, now: datetime) -> dict[str, datetime]:
         """Attempts that have started since ``before`` get a lease."""
@@ -361,11 +359,11 @@ class Orchestrator:
                 start = self._prepare(run, message)
                 if isinstance(start, Nothing):
                     return self._nothing(inbox, run, message, start, now)
-                events, there = self._decided(None, start, now)
+                decision = self._decided(None, start, now)
             else:
-                events, there = self._decided(before, _again(before), now)
+                decision = self._decided(before, _again(before), now)
             try:
-                return self._commit(inbox, before, events, now, there)
+                return self._commit(inbox, before, decision, now)
             except Conflict:
                 continue
             except Duplicate:

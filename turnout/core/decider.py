@@ -101,18 +101,29 @@ def decide(
     taken: Mapping[str, str] = NOBODY,
     newer: Mapping[str, str] = NOBODY,
 ) -> tuple[e.Event, ...]:
-    """The events that ``message`` brings about; empty when it changes nothing that is worth a record.
+    """The events that ``message`` brings about; empty when it changes nothing that is worth a record. See `decided`."""
+    return decided(run, message, now, taken, newer)[0]
+
+
+def decided(
+    run: Run | None,
+    message: Decidable,
+    now: datetime,
+    taken: Mapping[str, str] = NOBODY,
+    newer: Mapping[str, str] = NOBODY,
+) -> tuple[tuple[e.Event, ...], Run | None]:
+    """The events that ``message`` brings about, and the run as they leave it.
 
     ``taken``: environments to the runs that hold them, or whose turn it is, other than this one
     (`turnout.core.environments`). ``newer``: environments to the runs that have deployed there what is newer than this
     run's change (`turnout.core.overtaking`).
     """
     if run is None:
-        return _create(message, now, taken, newer) if isinstance(message, StartRun) else ()
+        return _create(message, now, taken, newer) if isinstance(message, StartRun) else ((), None)
     decision = Decision(run, now, taken, newer)
     _answer(decision, message)
     advance(decision)
-    return tuple(decision.events)
+    return tuple(decision.events), decision.run
 
 
 def due_at(run: Run) -> datetime | None:
@@ -134,14 +145,14 @@ def due_at(run: Run) -> datetime | None:
 
 def _create(
     start: StartRun, now: datetime, taken: Mapping[str, str], newer: Mapping[str, str]
-) -> tuple[e.Event, ...]:
+) -> tuple[tuple[e.Event, ...], Run]:
     created = e.RunCreated(at=now, **{name: getattr(start, name) for name in StartRun.model_fields})
     decision = Decision(evolve(None, created), now, taken, newer)
     decision.events.append(created)
     if start.plan is None:
         decision.emit(e.RunFinished(at=now, outcome=Outcome.FAILURE, reason=start.reason))
     advance(decision)
-    return tuple(decision.events)
+    return tuple(decision.events), decision.run
 
 
 def _answer(d: Decision, message: Decidable) -> None:
