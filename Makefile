@@ -14,7 +14,7 @@ READY := .venv/.ready-$(shell pwd | cksum | cut -d' ' -f1)
 GENERATORS := turnout.schemas turnout.documents local.grafana.dashboard local.terraform.topics local.helm.table
 PYTEST_ARGS ?=
 
-.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile demo demo-cloud demo-compose compose-up compose-down pictures package dist images kafka postgres cluster keda real-parts lock docs clean
+.PHONY: help setup lint format test test-real simulate histories audit fuzz chaos chaos-compare bench bench-quick bench-console bench-profile cold-start demo demo-cloud demo-compose compose-up compose-down pictures package dist images kafka postgres cluster keda real-parts lock docs clean
 
 help: ## List the verbs
 	@printf 'Turnout: push in, delivery out, every step recorded.\n\n'
@@ -81,6 +81,9 @@ bench-quick: $(READY) ## Time Turnout on one machine alone, in half a minute
 bench-console: $(READY) ## Measure the console at 10,000 runs and 1,000,000 events, with 200 browsers, a log of 50 MB
 	@$(BIN)/python -m tests.bench.console
 
+cold-start: $(READY) ## Measure each function's first answer from its package; writes the table in docs/cold-start.md
+	@$(BIN)/python -m tests.bench.cold_start --rounds $(or $(ROUNDS),5) --only '$(ONLY)'
+
 bench-profile: $(READY) ## Show where the time of a stage goes
 	@$(BIN)/python -m tests.bench.profile
 
@@ -111,10 +114,10 @@ package: $(READY) ## Make the functions' packages, build/functions/<function>.zi
 dist: $(READY) ## Make the wheel and the source distribution of what is committed, dist/: the same bytes for the same commit
 	@$(BIN)/python -m local.package.distribution
 
-images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… SNAPSHOT=… CA=FILE NETWORK=… PUSH=1
+images: $(READY) ## Build the images of Turnout and its agents: ONLY="turnout lint" ENGINE=docker|buildah REGISTRY=… TAG=… BASE=… SNAPSHOT=… CA=FILE NETWORK=… PUSH=1 FRESH=1
 	@local/setup/scanners.sh --trivy
 	@$(BIN)/python -m local.images.build --only '$(ONLY)' --engine '$(ENGINE)' --registry '$(REGISTRY)' --tag '$(TAG)' \
-		--base '$(BASE)' --snapshot '$(SNAPSHOT)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)'
+		--base '$(BASE)' --snapshot '$(SNAPSHOT)' --ca '$(CA)' --network '$(NETWORK)' --push '$(PUSH)' --fresh '$(FRESH)'
 
 kafka: $(READY) ## Run a real Apache Kafka on loopback until Ctrl-C
 	@$(BIN)/python -m local.kafka.broker

@@ -214,7 +214,7 @@ def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
                     break
             _must(done, name)
             took = time.monotonic() - began
-            print(f"{name}  {_size(asked.engine, name, given):>8}  {took:5.1f} s", flush=True)
+            print(f"{name}  {_seen(asked.engine, name, given)}  {took:5.1f} s", flush=True)
     bills = {}
     for image in chosen if asked.bills else ():
         name = name_of(image.kind, asked, tag)
@@ -234,13 +234,16 @@ def build(asked: Asked, environ: Mapping[str, str] = os.environ) -> None:
         print(f"To use them: TURNOUT_AGENT_IMAGES={name_of('{agent}', asked, tag)}")
 
 
-def _size(engine: Engine, name: str, environ: Mapping[str, str]) -> str:
+def _seen(engine: Engine, name: str, environ: Mapping[str, str]) -> str:
+    """Its size, and the beginning of its id, which the same content has again."""
     match engine:
         case "docker":
-            said = _run(["docker", "image", "inspect", "--format", "{{.Size}}", name], environ).stdout.strip()
-            return f"{int(said) / 1e6:.0f} MB" if said.isdecimal() else "?"
+            form = ["docker", "image", "inspect", "--format", "{{.Size}} {{.Id}}", name]
         case "buildah":
-            return _run(["buildah", "images", "--format", "{{.Size}}", name], environ).stdout.strip() or "?"
+            form = ["buildah", "images", "--no-trunc", "--format", "{{.Size}} {{.ID}}", name]
+    size, _, id_ = _run(form, environ).stdout.strip().rpartition(" ")
+    shown = f"{int(size) / 1e6:.0f} MB" if size.isdecimal() else size or "?"
+    return f"{shown:>8}  {id_.rpartition(':')[2][:12]}"
 
 
 def _must(done: subprocess.CompletedProcess[str], name: str) -> None:
@@ -275,6 +278,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
     parser.add_argument("--ca", default="", help="a file of certificates to trust besides")
     parser.add_argument("--network", default="", help="of the builds")
     parser.add_argument("--push", default="", help="1: push them")
+    parser.add_argument("--fresh", default="", help="1: make every layer anew")
     parser.add_argument("--only", default="", help="these agents, or turnout, separated by blanks or commas")
     given = parser.parse_args(argv)
     if given.ca and not Path(given.ca).is_file():
@@ -294,6 +298,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str] = os.environ)
         ca=Path(given.ca) if given.ca else None,
         network=given.network,
         push=given.push == "1",
+        fresh=given.fresh == "1",
         bills=True,
         only=tuple(given.only.replace(",", " ").split()),
     )

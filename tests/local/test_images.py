@@ -5,6 +5,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from docker.utils.build import exclude_paths
 
 from local.images import build
 from local.images.build import Asked, Image
@@ -65,6 +66,26 @@ def test_what_an_image_copies_is_in_its_context() -> None:
     for each in copied:
         assert each.startswith(build.SOURCES)
         assert (build.ROOT / each).exists() or each.endswith("[t]")
+
+
+def test_nothing_private_is_in_the_context_of_a_build_by_hand(tmp_path: Path) -> None:
+    kept = {"agents/lint/agent.py", "functions/webhook/main.py", "pyproject.toml", "turnout/core/plan.py"}
+    left = {
+        ".env",
+        ".git/config",
+        ".venv/bin/python",
+        "build/functions/webhook.zip",
+        "tests/key.pem",
+        "server.key",
+    }
+    left |= {"agents/lint/__pycache__/agent.cpython-311.pyc", "turnout/core/plan.pyc", "local/demo/run.py"}
+    for name in kept | left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    lines = (build.ROOT / ".dockerignore").read_text().splitlines()
+    patterns = [each for each in lines if each and not each.startswith("#")]
+    sent = {each for each in exclude_paths(str(tmp_path), patterns) if (tmp_path / each).is_file()}
+    assert sent == kept
 
 
 def test_the_library_in_the_image_says_its_name_and_version(tmp_path: Path) -> None:
