@@ -41,7 +41,7 @@ def make_next(root: Path, into: Path) -> Path:
     _change(core / "events.py", r'^    kind: Literal\["\w+"\] = "\w+"\n', rf"\g<0>{field}", least=20)
     _change(core / "messages.py", r'^    type: ClassVar\[str\] = "[\w.]+"\n', rf"\g<0>{field}", least=15)
     _change(core / "run.py", r'^    superseded_by: str = ""\n', rf'\g<0>    {MARK}: str = ""\n')
-    _change(core / "run.py", r"^        id=event.run,\n", rf"\g<0>        {MARK}=event.{MARK},\n")
+    _change(core / "evolve.py", r"^        id=event.run,\n", rf"\g<0>        {MARK}=event.{MARK},\n")
     _change(store / "folded.py", r'^FORM = "\w+"', 'FORM = "next"')
     _change(store / "schema.py", rf'^HEAD = "{HEAD}"', f'HEAD = "{NEXT_HEAD}"')
     _change(store / "changes.py", r'"UPDATE runs SET status = :status,', rf"\g<0> {MARK} = 'next',")
