@@ -106,9 +106,8 @@ class Served:
         return process, port
 
 
-def places(into: Path, only: Sequence[str] = ALL, *, compiled: bool = True) -> list[Served]:
-    """The functions, and `HELLO`, each in a folder. ``compiled``: as Cloud Functions leaves them, when it is told
-    `SOURCE_DATE_EPOCH`; otherwise they are compiled at each start, as they are without that."""
+def places(into: Path, only: Sequence[str] = ALL) -> list[Served]:
+    """The functions, and `HELLO`, each in a folder; not compiled yet."""
     home = into / "home"
     home.mkdir(exist_ok=True)
     wiring.prepare(read_settings({"TURNOUT_HOME": str(home)}))
@@ -125,11 +124,15 @@ def places(into: Path, only: Sequence[str] = ALL, *, compiled: bool = True) -> l
             (folder / path).write_bytes(content)
         own = environ | SETTINGS | {"TURNOUT_HOME": str(home), "HOME": str(home)}
         found.append(Served(name, folder, ANSWERS[name], own))
-    for source in into.rglob("*.py") if compiled else ():
-        py_compile.compile(
-            str(source), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
-        )
     return found
+
+
+def compile_all(served: Sequence[Served]) -> None:
+    """As Cloud Functions leaves them when it is told `SOURCE_DATE_EPOCH`. Without that they are not compiled when they
+    start, or what is compiled is not believed."""
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    for source in (source for each in served for source in each.folder.rglob("*.py")):
+        py_compile.compile(str(source), doraise=True, invalidation_mode=mode)
 
 
 def rounds(served: Sequence[Served], count: int, *, forget: bool = False) -> dict[str, list[Start]]:
@@ -142,7 +145,9 @@ def rounds(served: Sequence[Served], count: int, *, forget: bool = False) -> dic
                 _forget(each.folder)
                 _forget(Path(sysconfig.get_path("purelib")))
             found[each.name].append(each.start())
-        print(f"round {number_ + 1} of {count}", file=sys.stderr, flush=True)
+            print(
+                f"{number_ + 1} of {count}: {each.name} {found[each.name][-1]}", file=sys.stderr, flush=True
+            )
     return found
 
 
@@ -231,17 +236,15 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     only = given.only.replace(",", " ").split() or list(ALL)
     with tempfile.TemporaryDirectory(prefix="turnout-cold-") as folder:
-        compiled, plain = Path(folder, "compiled"), Path(folder, "plain")
-        compiled.mkdir()
-        plain.mkdir()
-        served = places(compiled, only)
+        served = places(Path(folder), only)
+        uncompiled = {} if given.imports else rounds(served, max(1, given.rounds // 2))
+        compile_all(served)
         imported = {each.name: each.imports() for each in served}
         if given.imports:
             print(json.dumps(imported, indent=1))
             return 0
         warm = rounds(served, given.rounds)
         cold = rounds(served, max(1, given.rounds // 2), forget=True)
-        uncompiled = rounds(places(plain, only, compiled=False), max(1, given.rounds // 2))
     figures = page(warm, cold, uncompiled, imported)
     print(figures)
     if not given.only:
