@@ -69,8 +69,7 @@ def test_functions_have_the_secrets_that_they_have_in_the_cloud() -> None:
     for setting, readers in table:
         there = set(re.findall(r'"(\w+)"', readers))
         here = {name for name in FUNCTIONS if setting.lower() in secrets_of(name)}
-        # the webhook asks GitHub who may comment
-        assert here == there | ({"webhook"} if setting == "GITHUB_APP_KEY" else set()), setting
+        assert here == there, setting
     for name in FUNCTIONS:
         assert {"database_password", "function_token"} <= secrets_of(name)
         assert ("github_app_key" in secrets_of(name)) == ("github_token" in secrets_of(name))
