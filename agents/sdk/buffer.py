@@ -86,10 +86,6 @@ class Buffer:
         for place in self.passed.keys() - owned:
             del self.passed[place]
 
-    def forget(self, place: tuple[str, int]) -> None:
-        self.entries.pop(place, None)
-        self.passed.pop(place, None)
-
     def full(self) -> set[tuple[str, int]]:
         return {place for place, queue in self.entries.items() if len(queue) >= DEPTH}
 

@@ -205,7 +205,6 @@ class Consuming:
         """The fence. False: nothing runs because of this record, now."""
         task, host = entry.task, self._host
         assert task is not None
-        place = (entry.position.topic, entry.position.partition)
         try:
             if not host.claims.claim(task.attempt, host.worker):
                 _log.info("passed over: it runs, or ran, already", attempt=task.attempt)
@@ -220,9 +219,11 @@ class Consuming:
             self._worker.producer.publish([began], START_TIMEOUT)
             consumer.commit([entry.position])
         except Rebalanced:
-            _log.info("another worker has the partition now", attempt=task.attempt)
+            # Another worker's, which reads the record again; or ours still, where nobody would read it again. The
+            # next turn knows, and forgets what we have lost.
+            _log.info("the group is shared out anew", attempt=task.attempt)
             host.claims.release(task.attempt)
-            self._buffer.forget(place)
+            entry.not_before = time.monotonic() + AGAIN
             return False
         except TransientError as error:
             _log.warning("a task can't be started now", attempt=task.attempt, reason=str(error))
@@ -250,15 +251,16 @@ class Consuming:
             try:
                 consumer.commit(positions)
             except Rebalanced:  # one of them is another's now, and none was committed
-                for each in positions:
-                    self._commit_if_ours(consumer, each)
+                positions = [each for each in positions if self._commit_if_ours(consumer, each)]
             self._buffer.committed(positions)
 
-    def _commit_if_ours(self, consumer: Consumer, position: Position) -> None:
+    def _commit_if_ours(self, consumer: Consumer, position: Position) -> bool:
+        """False: whoever has it now passes over it, too; where that is us, with the next turn."""
         try:
             consumer.commit([position])
         except Rebalanced:
-            pass  # whoever has it now passes over it, too
+            return False
+        return True
 
     def _hold_back(self, consumer: Consumer) -> None:
         full = self._buffer.full()

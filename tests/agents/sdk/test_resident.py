@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from tests.waiting import wait_until
 from turnout.adapters.artifacts import FileArtifacts
 from turnout.adapters.claims import FileClaims
 from turnout.adapters.memory_bus import Fault, MemoryBus
+from turnout.adapters.memory_consumer import MemoryConsumer
 from turnout.core import messages as m
 from turnout.core.envelope import Record
-from turnout.core.errors import PermanentError
+from turnout.core.errors import PermanentError, Rebalanced
 from turnout.core.ids import attempt_id, message_id
 from turnout.core.model import Outcome, Runtime
+from turnout.core.ports import Position
 from turnout.core.result import Result
 from turnout.core.topics import Topic, agent_topic
 
@@ -435,6 +437,32 @@ def test_what_has_not_ended_when_the_drain_is_over_is_lost_and_can_be_tried_agai
     assert (result.outcome, result.lost) == (Outcome.ERROR, True)
     assert "stopped" in result.reason
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_task_whose_commit_is_refused_while_its_partition_stays_is_started_later(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    """As when a group is shared out anew and gives this worker the same partitions: nobody reads them again."""
+    commit, left = MemoryConsumer.commit, [refused]
+
+    def refusing(consumer: MemoryConsumer, positions: Sequence[Position]) -> None:
+        if positions and left[0]:
+            left[0] -= 1
+            raise Rebalanced("the group is shared out anew")
+        commit(consumer, positions)
+
+    monkeypatch.setattr(MemoryConsumer, "commit", refusing)
+    monkeypatch.setattr("agents.sdk.consuming.AGAIN", 0.05)
+    order = m.CancelTask(run="run-1", task="gone", agent="shell", attempt="gone", reason="not needed")
+    stack.producer.publish([stack.record(order, "shell", "gone")])
+    task = stack.task("kept")
+    stack.ask(task)
+    with stack.worker():
+        assert stack.wait("kept")["kept"].outcome is Outcome.SUCCESS
+        topics = [agent_topic("shell")]
+        wait_until(lambda: not any(stack.bus.lag("agents.shell", topics).values()), 20, "all is committed")
+    assert left == [0]
 
 
 def test_a_second_worker_of_the_same_name_makes_the_first_one_end_with_an_error(stack: Stack) -> None:
