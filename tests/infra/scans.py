@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,13 @@ from tests.real import require
 CONFIG = ROOT / ".checkov.yaml"
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that is not there: what is asked of the network fails at once."""
+
+
+UNREADABLE = (
+    (re.compile(r"^ +attestations: write\n", re.M), ""),
+    (re.compile(r"^( +cancel-in-progress:) \$.*$", re.M), r"\1 true"),
+)
+"""What checkov's schema of workflows does not know yet. It leaves out a whole file for it, and says nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ def tree(into: Path) -> Path:
         if (ROOT / name).is_file() and not name.endswith(".py"):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, into / name)
+            if name.startswith(".github/workflows/"):
+                (into / name).write_text(_readable((ROOT / name).read_text()))
     return into
 
 
@@ -84,6 +94,12 @@ def scan(place: Path) -> Scan:
         for what in ("passed", "failed", "skipped")
     )
     return Scan(passed, failed, skipped)
+
+
+def _readable(workflow: str) -> str:
+    for unknown, instead in UNREADABLE:
+        workflow = unknown.sub(instead, workflow)
+    return workflow
 
 
 def _finding(one: dict[str, Any]) -> Finding:
