@@ -58,7 +58,7 @@ class Cluster:
         self._servers = {
             name: ServerProcess(
                 name=name,
-                argv=[*_tied_to_us(), str(program(name)), *flags],
+                argv=[*tied_to_us(), str(program(name)), *flags],
                 log=self.folder / f"{name}.log",
                 ready_line="",  # any: whether it is ready is asked for below
                 cwd=self.folder,
@@ -355,7 +355,7 @@ class Cluster:
         }
 
 
-def _tied_to_us() -> list[str]:
+def tied_to_us() -> list[str]:
     """What makes the kernel end a server when its starter is gone, also by SIGKILL."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []

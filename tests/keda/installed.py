@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.cluster import Cluster, program
+from local.cluster.cluster import tied_to_us
 from local.server_process import ServerProcess, free_port
 from tests.waiting import wait_until
 
@@ -47,6 +48,7 @@ def keda(cluster: Cluster) -> Iterator[None]:
         ServerProcess(
             name="operator",
             argv=[
+                *tied_to_us(),
                 f"{where}/bin/operator",
                 *common,
                 "--metrics-bind-address=0",
@@ -64,6 +66,7 @@ def keda(cluster: Cluster) -> Iterator[None]:
         ServerProcess(
             name="adapter",
             argv=[
+                *tied_to_us(),
                 f"{where}/bin/adapter",
                 *(
                     f"--{each}-kubeconfig={cluster.kubeconfig}"
