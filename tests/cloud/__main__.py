@@ -49,14 +49,19 @@ def main() -> int:
 
 
 def parts(cloud: Cloud) -> Table:
-    found = Table("part", "runs as", "on Kafka", "where", box=None, header_style="bold")
+    found = Table("part, where", "runs as", "on Kafka", box=None, header_style="bold")
     plan = cloud.plan
     for name, service in sorted(plan.services.items()):
-        found.add_row(name, service.part.account, rules(plan, service.part.account), cloud.fronts[name].url)
-    found.add_row("dispatcher", plan.dispatcher.account, rules(plan, plan.dispatcher.account), "")
-    found.add_row("migrate", plan.migration.account, "", "")
-    found.add_row("agents' jobs", "nobody: each has its attempt's pass", "", "")
+        where = cloud.fronts[name].url.removeprefix("http://")
+        found.add_row(f"{name}\n{where}", short(service.part.account), rules(plan, service.part.account))
+    found.add_row("dispatcher", short(plan.dispatcher.account), rules(plan, plan.dispatcher.account))
+    found.add_row("migrate", short(plan.migration.account), "")
+    found.add_row("agents' jobs", "nobody", "each has its attempt's pass")
     return found
+
+
+def short(account: str) -> str:
+    return account.partition("@")[0]
 
 
 def rules(plan: Plan, account: str) -> str:
