@@ -21,6 +21,7 @@ from tests.real import require
 EXCUSED = yaml.safe_load((ROOT / "infra" / "excused.yaml").read_text())
 CHART = "infra/helm/turnout-agents"
 RENDERED = "rendered-chart"
+pytestmark = pytest.mark.timeout(300)  # half a minute on two cores that do nothing else
 
 
 def test_what_is_excused_everywhere_has_its_reason_above_it() -> None:
