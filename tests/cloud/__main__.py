@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import time
+from html import unescape
 from pathlib import Path
 
 from rich.markup import escape
@@ -14,7 +15,8 @@ from rich.table import Table
 from local.demo.shown import console, step
 from tests.cloud.plan import Plan
 from tests.cloud.shop import FILES, Shop
-from tests.cloud.stack import Cloud
+from tests.cloud.stack import CHANNEL, Cloud
+from tests.waiting import wait_until
 from turnout.core.run import Run
 
 DONE = {"WRITE": "writes", "READ": "reads", "DESCRIBE": "sees"}
@@ -38,8 +40,9 @@ def main() -> int:
             step("A push that mends it")
             mended = followed(shop, "Sell at the price", FILES["cart.py"])
             step("Slack, and the books")
+            wait_until(lambda: "is running" not in str(shop.messages()), 60, "Slack is told")
             for each in shop.messages():
-                console.print(f"  #{'deploys'}: {escape(str(each['text']))}")
+                console.print(f"  #{CHANNEL}: {escape(unescape(each['text']))}")
             account = json.loads(cloud.turnout("audit", "--json"))
             console.print(f"  unaccounted: {account['unaccounted']}")
             outcomes = [run.outcome.value if run.outcome else "" for run in (failing, mended)]
