@@ -127,8 +127,7 @@ class Builder:
 
     def registries(self) -> str:
         """Source: containers-registries.conf(5)."""
-        # Any other mode keeps what a short name was found to be in /var/cache, which is not in the room.
-        lines = ['unqualified-search-registries = ["docker.io"]', 'short-name-mode = "disabled"']
+        lines = ['unqualified-search-registries = ["docker.io"]', 'short-name-mode = "permissive"']
         plain = {*self.asked.access.insecure, *(() if self.apart else ("127.0.0.1", "localhost"))}
         for registry in sorted(plain):
             lines += ["[[registry]]", f"location = {json.dumps(registry)}", "insecure = true"]

@@ -120,7 +120,8 @@ class BuilderRoom:
             )
         options += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
         options += ["--bind-try", "/sys/fs/cgroup", "/sys/fs/cgroup"]
-        for folder in (TMP, "/var/tmp", "/run", "/root", "/etc/containers"):  # noqa: S108 - in the room, where they are private
+        # /var/cache: where it keeps what it found a short name, like `python:3.11`, to be
+        for folder in (TMP, "/var/tmp", "/var/cache", "/run", "/root", "/etc/containers"):  # noqa: S108 - in the room, private
             options += ["--tmpfs", folder]
         options += ["--dir", "/etc"]
         names = [*self.host.etc, "passwd", "group", "nsswitch.conf"]

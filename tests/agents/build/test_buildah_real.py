@@ -22,8 +22,10 @@ from agents.build.manifests import digest_of
 from agents.build.naming import read_name
 from agents.build.options import BuildOptions
 from agents.build.registry_access import Access
+from agents.sdk.operator_build import MIRROR
 from agents.sdk.stopping import Stopped
 from agents.sdk.workspace import AgentError
+from local.registry.base import push_base
 from local.registry.server import PASSWORD, USER, Registry
 from tests.agents.build.broken_registry import BreakingDoor
 from tests.agents.build.conftest import COMMITTED, Yard, app, commit, leftovers_of
@@ -200,6 +202,16 @@ def test_a_base_whose_registry_is_away_may_be_there_later(yard: Yard) -> None:
         base = f"{gone.address}/base:1"
     with pytest.raises(TransientError, match="connection refused"):
         yard.build("away", {"Dockerfile": f"FROM {base}\n"})
+
+
+def test_a_base_that_is_named_short_is_docker_hubs_and_a_mirror_is_asked_for_it(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`FROM python:3.11`, as most Dockerfiles begin. Docker Hub itself is not needed."""
+    monkeypatch.setenv(MIRROR, yard.registry.address)
+    push_base(yard.registry, "library/short")
+    built = yard.build("short", {"Dockerfile": "FROM short:1\nRUN echo yes > /yes\n"})
+    assert built.outcome is Outcome.SUCCESS, built.summary
 
 
 def test_a_base_that_the_registry_does_not_have_is_an_error(yard: Yard) -> None:
