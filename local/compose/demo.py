@@ -47,6 +47,8 @@ LACKS = {
     "security": "the scanner fetches its database from the internet, and the demo's small one is not in its image",
     "deploy": "there is no cluster in the stack, and no image to deploy",
 }
+PATIENCE = 900.0
+"""Seconds for a run: each attempt fetches its tools anew, into a container that has none."""
 _TOLD_WITHIN = 30.0  # seconds
 
 
@@ -185,7 +187,7 @@ def play(stack: Stack, shop: Shop) -> str:
         shop,
         machine,
         slack,
-        lambda run: seen.watch(run, Awaited(sight), EVERY),
+        lambda run: seen.watch(run, Awaited(sight), EVERY, PATIENCE),
     )
     mailed(stack.address("mailbox", 8025))
     contained(stack, run)

@@ -30,14 +30,16 @@ class Messages(Protocol):
     def replies(self, channel: str, ts: str) -> list[dict[str, Any]]: ...
 
 
-def watch(run: str, recorded: Recorded | None = None, every: float = EVERY) -> Run:
+def watch(
+    run: str, recorded: Recorded | None = None, every: float = EVERY, patience: float = PATIENCE
+) -> Run:
     """The run, live, until it ends. ``recorded``: where its events are; None: in this home's store. ``every``: seconds
-    between two looks. Raises: Disappointed when it does not end."""
+    between two looks. Raises: Disappointed when it does not end within ``patience`` seconds."""
     from turnout.cli.live import LiveView
     from turnout.core.evolve import replay
     from turnout.wiring import wiring
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     history: list[Any] = []
     view = LiveView(run)
     with view:
@@ -50,7 +52,7 @@ def watch(run: str, recorded: Recorded | None = None, every: float = EVERY) -> R
             view.update(replay(history))
     found = replay(history)
     if found is None or found.outcome is None:
-        raise Disappointed(f"the run did not end within {PATIENCE:.0f} s")
+        raise Disappointed(f"the run did not end within {patience:.0f} s")
     return found
 
 

@@ -30,7 +30,7 @@ from turnout.adapters.remote import RemoteSight
 from turnout.core.model import Outcome
 from turnout.core.run import Run
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
 
 PROJECT = "turnout-test"
 SETUP = FILE.parent / "setup/compose.sh"
