@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,10 @@ def test_a_part_that_keeps_crashing_is_started_again_ever_more_slowly(tmp_path: 
     log = (tmp_path / "log").read_text()
     lines = [each for each in log.splitlines() if "started again" in each]
     waits = [float(each[1]) for line in lines if (each := re.search(r'"after": ([0-9.]+)', line))]
-    for waited, expected in zip(waits, (0.0, 0.2, 0.4, 0.8), strict=False):
-        assert waited >= expected
     assert len(waits) >= 4
+    for before, waited in pairwise(waits):
+        assert waited > before or waited == 0.0  # on a slow machine it may have lived for a while
+    assert max(waits) >= 0.2
     assert "on purpose" in log
 
 
