@@ -25,5 +25,5 @@ BUDGETS: Mapping[str, Budget] = {
     "reporter": Budget(555, 835_000, 55, 2.7),
     "sweeper": Budget(830, 1_530_000, 92, 4.4),
     "gateway": Budget(765, 885_000, 73, 3.9),
-    "console": Budget(860, 1_860_000, 77, 5.0),
+    "console": Budget(860, 1_860_000, 77, 4.3),
 }
