@@ -74,36 +74,8 @@ flock 9
 ! complete || exit 0
 
 pinned() { sed -n "s#^[[:space:]]*$1 v\([^ ]*\).*#\1#p" "$pins/go.mod" | head -n 1; }
-wanted=$(sed -n 's/^go //p' "$pins/go.mod")
-toolchain=1.26.3
-declare -A toolchain_sum=(
-    [amd64]='h1:LdHRR8AtYKtOQrWMnd5AbvhZMSVJ7HoO2wrqShPaLV8='
-)
-
-new_enough() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
-
-# The newest Go is itself a Go module, which any older Go can fetch.
-go=$(command -v go) || fail 'there is no go: make real-parts installs one (Debian: golang-go)'
-has=$(cd / && GOTOOLCHAIN=local "$go" version | sed -n 's/.* go\([0-9.]*\).*/\1/p')
-if ! new_enough "${has:-0}" "$wanted"; then
-    arch=$("$go" env GOARCH)
-    sum=${toolchain_sum[$arch]:-}
-    [ -n "$sum" ] || fail "Go $has is older than $wanted: install a newer one"
-    if [ ! -x "$work/go/bin/go" ]; then
-        printf 'Fetching Go %s, since the one here is %s …\n' "$toolchain" "$has"
-        mkdir -p "$work/modules"
-        rm -rf "$work/go" "$work/go.half"
-        said=$(cd "$work/modules" && GOFLAGS='-modcacherw' GOMODCACHE=$work/modules GOTOOLCHAIN=local "$go" mod \
-            download -json "golang.org/toolchain@v0.0.1-go$toolchain.linux-$arch") || fail "Go $toolchain could not be fetched: $said"
-        [[ $said == *"\"Sum\": \"$sum\""* ]] || fail "Go $toolchain is not what it was when it was pinned"
-        cp -r "$work/modules/golang.org/toolchain@v0.0.1-go$toolchain.linux-$arch" "$work/go.half"
-        chmod -R u+rwX "$work/go.half"
-        chmod 755 "$work/go.half"/bin/* "$work/go.half"/pkg/tool/*/*
-        mv -T "$work/go.half" "$work/go"
-    fi
-    go=$work/go/bin/go
-    unset GOROOT # the older one's
-fi
+go=$(local/setup/go.sh)
+unset GOROOT # another one's
 
 kubernetes=$(pinned k8s.io/kubernetes)
 printf 'Building Kubernetes %s and its parts (once; about six minutes of two cores) …\n' "$kubernetes"

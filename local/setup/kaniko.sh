@@ -4,6 +4,7 @@
 # (agents/build/kaniko.Dockerfile). Six minutes of two cores the first time.
 #   --where  print the path of the executor, and do nothing
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 module=github.com/GoogleContainerTools/kaniko
 version=v1.24.0
 sum=h1:PgzzuOwaraxC7UMw0F0YoxNHi+a6YeiAbDgc2GHrk+M= # of the module's files, as go.sum has it
@@ -26,12 +27,8 @@ half=''
 trap 'chmod -R u+w "$half" 2>/dev/null; rm -rf "$half"' EXIT
 mkdir -p "$cache"
 half=$(mktemp -d "$cache/.kaniko.XXXXXX")
-# cluster.sh fetches a Go where the one of the system is older than what today's modules need
-for go in "$(command -v go)" "$cache/cluster-build/go/bin/go" ''; do
-    [ -n "$go" ] || fail 'there is no Go 1.24 or newer; local/setup/cluster.sh fetches one'
-    has=$(cd / && GOTOOLCHAIN=local "$go" version 2>/dev/null | sed -n 's/.* go1\.\([0-9]*\).*/\1/p') || true
-    [ "${has:-0}" -lt 24 ] || break
-done
+go=$("$here/go.sh")
+unset GOROOT # another one's
 printf 'Building kaniko %s …\n' "$version"
 export GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0 GOTOOLCHAIN=local
 cd "$half"

@@ -4,6 +4,7 @@
 #   --operator  build its operator and its metrics server, too (many minutes of two cores): make keda
 #   --where     print the folder, and do nothing; crds/ has the definitions, bin/ the programs where they were built
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 module=github.com/kedacore/keda/v2
 version=v2.21.0
 sum=h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps= # of the module's files, as go.sum has it
@@ -27,10 +28,11 @@ half=''
 trap 'chmod -R u+w "$half" 2>/dev/null; rm -rf "$half"' EXIT
 mkdir -p "$cache"
 half=$(mktemp -d "$cache/.keda.XXXXXX")
-command -v go >/dev/null || fail 'there is no go: make real-parts installs one (Debian: golang-go)'
+go=$("$here/go.sh")
+unset GOROOT # another one's
 export GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0 GOTOOLCHAIN=local
 cd "$half"
-go mod download -json "$module@$version" >found 2>log || fail "its module could not be fetched (above: why)"
+"$go" mod download -json "$module@$version" >found 2>log || fail "its module could not be fetched (above: why)"
 grep -qF "\"Sum\": \"$sum\"" found || fail 'its module is not the one that is expected'
 source=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' found)
 mkdir -p "$into"
@@ -41,10 +43,9 @@ if [ ! -d "$into/crds" ]; then
 fi
 [ "${1:-}" = --operator ] || exit 0
 
-go version | grep -qE 'go1\.(2[6-9]|[3-9][0-9])' || fail 'its programs take Go 1.26 or newer'
 printf 'Building KEDA %s (once; many minutes) …\n' "$version"
 cp -r "$source" source
 chmod -R u+w source
-(cd source && nice -n 10 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags '-s -w' \
+(cd source && nice -n 10 "$go" build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags '-s -w' \
     -o ../bin/ ./cmd/operator ./cmd/adapter) >log 2>&1 || fail 'it could not be built (above: why)'
 mv -T bin "$into/bin" 2>/dev/null || [ -x "$into/bin/adapter" ]
