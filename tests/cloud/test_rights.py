@@ -19,6 +19,7 @@ from tests.cloud.database import role_of
 from tests.cloud.plan import NAME, PROJECT, Rule
 from tests.cloud.shop import Shop
 from tests.cloud.stack import Cloud
+from tests.waiting import wait_until
 from turnout.adapters.store.rights import EVERYTHING, WRITES, rights
 from turnout.adapters.store.tables import METADATA
 from turnout.core.topics import PIPELINE_EVENTS, TOPICS
@@ -94,7 +95,7 @@ def test_without_the_list_of_all_topics_everybody_could_make_one(cloud: Cloud, w
         lists.forbid(cloud.broker.provider, rule)
         without.append(rule)
     with admin(cloud, account("webhook")) as client:
-        assert make_topic(client, "made.by.webhook") is errors.NoError
+        wait_until(lambda: make_topic(client, "made.by.webhook") is errors.NoError, 20, "it is made")
     with lists.provider(cloud.broker.provider) as provider:
         provider.delete_topics(["made.by.webhook"])
 
@@ -114,7 +115,7 @@ def test_each_right_is_given_once(
     assert rule in cloud.plan.rules
     lists.forbid(cloud.broker.provider, rule)
     without.append(rule)
-    assert operation not in may_with_topics(cloud, part).get(topic, set())
+    wait_until(lambda: operation not in may_with_topics(cloud, part).get(topic, set()), 20, "it is gone")
 
 
 # --- the database -----------------------------------------------------------------------------------
