@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -171,26 +171,18 @@ class Cloud:
 
     def migrate(self) -> str:
         """Run the job. What it says."""
-        part, place = self.plan.migration, self._place(self.plan.migration)
-        assert part.command[0] == "turnout"
-        done = subprocess.run(
-            [sys.executable, "-S", "-P", "-m", *part.command],
-            cwd=self.tree,
-            env=self._environ(part, place, self.tree),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        part = self.plan.migration
+        return self._run(part, self._place(part), part.command)
 
     def turnout(self, *arguments: str) -> str:
         """A command of Turnout's, by somebody who acts as the console's account. What it prints."""
         part = self.plan.services[CONSOLE].part
-        place = self._place(part)
+        return self._run(part, self._place(part), ("turnout", *arguments))
+
+    def _run(self, part: Part, place: Place, command: Sequence[str]) -> str:
+        assert command[0] == "turnout"
         done = subprocess.run(
-            [sys.executable, "-S", "-P", "-m", "turnout", *arguments],
+            [sys.executable, "-S", "-P", "-m", *command],
             cwd=self.tree,
             env=self._environ(part, place, self.tree),
             capture_output=True,
