@@ -245,6 +245,9 @@ def test_a_program_is_found_where_the_tool_would_find_it(tmp_path: Path) -> None
     assert sandbox.which("./mytool", spec) == str(workspace / "mytool")
     assert sandbox.which("mytool", replace(spec, env={"PATH": "/cache"})) == "/cache/mytool"
     assert sandbox.which("mytool", replace(spec, env={"PATH": str(elsewhere)})) is None
+    place = str(elsewhere / "mytool")
+    assert sandbox.which(place, spec) is None
+    assert sandbox.which(place, replace(spec, mounts=(Mount(elsewhere / "mytool", place),))) == place
 
 
 def test_looking_around_finds_this_system() -> None:

@@ -72,7 +72,7 @@ class Bubblewrap:
             path = here = str(Path(folder, program))
             for mount in spec.mounts:
                 if f"{path}/".startswith(f"{mount.at}/"):
-                    here = os.path.join(mount.source, os.path.relpath(path, mount.at))
+                    here = str(mount.source / Path(path).relative_to(mount.at))
             if os.access(here, os.X_OK) and is_program(Path(here)) and self._shows(here, spec):
                 return path
         return None
