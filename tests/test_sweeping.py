@@ -116,10 +116,25 @@ def test_the_end_of_a_run_that_nobody_was_told_of_is_told_again() -> None:
     assert dict(again.headers)["ce_id"] == dict(first.headers)["ce_id"]
 
 
-@pytest.mark.parametrize("status", ["sent", "skipped", "failed", "sending"])
-def test_the_end_of_a_run_that_a_channel_knows_of_is_not_told_again(status: str) -> None:
+CHANNELS = ("slack", "email", "github")
+
+
+def known(world: World, *channels: str, status: str = "sent") -> None:
+    for each in channels:
+        world.store.record_report(ReportRow(world.run().id, each, FINISHED, status, "", 1, world.clock.now()))
+
+
+def test_the_end_of_a_run_that_one_channel_does_not_know_of_is_told_again() -> None:
     world = ended()
-    world.store.record_report(ReportRow(world.run().id, "email", FINISHED, status, "", 1, world.clock.now()))
+    known(world, *CHANNELS[:2])
+    world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
+    assert world.sweeper.sweep()["resent"] == 1
+
+
+@pytest.mark.parametrize("status", ["sent", "skipped", "failed"])
+def test_the_end_of_a_run_that_every_channel_knows_of_is_not_told_again(status: str) -> None:
+    world = ended()
+    known(world, *CHANNELS, status=status)
     world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
     assert world.sweeper.sweep() == NOTHING
     assert ends_told(world) == 1
@@ -127,7 +142,7 @@ def test_the_end_of_a_run_that_a_channel_knows_of_is_not_told_again(status: str)
 
 def test_a_run_that_was_told_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     world = ended()
-    world.store.record_report(ReportRow(world.run().id, "slack", FINISHED, "sent", "", 1, world.clock.now()))
+    known(world, *CHANNELS)
     world.clock.forward(LOST_REPORT_AFTER.total_seconds() + 1)
     world.sweeper.sweep()
     monkeypatch.setattr(world.store, "find_report", None)

@@ -116,7 +116,8 @@ class Sweeper:
         return sent + sum(self.orchestrator.retell(run) for run in self._untold(now))
 
     def _untold(self, now: datetime) -> Iterator[str]:
-        """Of the newest runs, those that ended a while ago and of whose end no channel knows, not even that it failed.
+        """Of the newest runs, those that ended a while ago and of whose end some channel does not know, not even that
+        it failed for good.
 
         What is known of a run is remembered: one that was told is looked up once, any other once in a while.
         """
@@ -126,7 +127,7 @@ class Sweeper:
             due = self._look_again.get(row.id, (row.finished_at or now) + LOST_REPORT_AFTER)
             if due > now:
                 continue
-            if any(self.store.find_report(row.id, channel, FINISHED) for channel in self.channels):
+            if all(self.store.find_report(row.id, channel, FINISHED) for channel in self.channels):
                 self._look_again[row.id] = datetime.max.replace(tzinfo=UTC)
             else:
                 self._look_again[row.id] = now + LOST_REPORT_AFTER

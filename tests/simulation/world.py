@@ -350,6 +350,7 @@ class World:
             orchestrator,
             store,
             wire.process,
+            channels=("slack",),
             reconciler=reconciler,
             redelivering=asking if self.scenario.once else None,
         )

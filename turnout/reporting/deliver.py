@@ -125,6 +125,8 @@ def _tell(message: ReportRequested, current: Report, channel: Channel, store: Re
         return
     try:
         told = channel.tell(current, ledger)
+    except TransientError:
+        raise  # it is tried again; should its message be lost, the sweeper sees that nothing is known of it
     except Exception as error:
         ledger.note_failure(message.fact, str(error)[:500], message.version)
         raise
