@@ -17,8 +17,9 @@ Open = Callable[..., Page]
 """Playwright's options of a context to a new page in a context of its own."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program() -> Iterator[Browser]:
+    """Playwright leaves an event loop running in the main thread until this ends; other tests want one of their own."""
     require("Chromium", bool(chromium()), "apt-get install chromium, or make real-parts")
     with browser() as found:
         yield found
