@@ -331,10 +331,10 @@ def guarded_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
         "org.apache.kafka.common.security.plain.PlainLoginModule required "
         'username="turnout" password="open sesame" user_turnout="open sesame";'
     )
-    settings = broker.SETTINGS.replace("map=PLAINTEXT:PLAINTEXT", "map=PLAINTEXT:SASL_PLAINTEXT")
+    settings = broker.OPEN.replace("map=PLAINTEXT:PLAINTEXT", "map=PLAINTEXT:SASL_PLAINTEXT")
     settings += "sasl.enabled.mechanisms=PLAIN\nsasl.mechanism.inter.broker.protocol=PLAIN\n"
     settings += f"listener.name.plaintext.plain.sasl.jaas.config={login}\n"
-    monkeypatch.setattr(broker, "SETTINGS", settings)
+    monkeypatch.setattr(broker, "OPEN", settings)
     with Broker() as started:
         yield started
 
