@@ -133,14 +133,19 @@ def _commit(work: Path, message: str) -> None:
     git(work, "commit", "--quiet", "--allow-empty", "-m", message)
 
 
-def git(at: Path, *arguments: str) -> str:
-    """Raises: subprocess.CalledProcessError."""
+def git(at: Path, *arguments: str, given: str | None = None, within: float | None = None) -> str:
+    """What git says in the folder. ``given``: its input. ``within``: seconds, None: as long as it takes.
+
+    Raises: subprocess.CalledProcessError, subprocess.TimeoutExpired.
+    """
     done = subprocess.run(
         ["git", "-c", "commit.gpgsign=false", *arguments],
         cwd=at,
         env=os.environ | GIT_ENVIRONMENT,
+        input=given,
         check=True,
         capture_output=True,
         text=True,
+        timeout=within,
     )
     return done.stdout.strip()

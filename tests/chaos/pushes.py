@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo.push import git
 from turnout.webhook import sign
 
 REPOSITORIES = ("acme/shop", "acme/till", "acme/stock", "acme/mail", "acme/site")
@@ -58,17 +56,17 @@ def make_repositories(folder: Path, pipeline: str) -> list[Repository]:
 
 def _make(path: Path, name: str, pipeline: str) -> Repository:
     path.mkdir(parents=True)
-    _git(path, "init", "--quiet", "--bare", "--initial-branch=main")
-    file = _git(path, "hash-object", "-w", "--stdin", given=pipeline)
+    git(path, "init", "--quiet", "--bare", "--initial-branch=main")
+    file = git(path, "hash-object", "-w", "--stdin", given=pipeline)
     commits: list[str] = []
     for number in range(COMMITS):
-        read_me = _git(path, "hash-object", "-w", "--stdin", given=f"# {name}, {number}\n")
+        read_me = git(path, "hash-object", "-w", "--stdin", given=f"# {name}, {number}\n")
         entries = f"100644 blob {read_me}\tREADME.md\n100644 blob {file}\tpipeline.yml\n"
-        made = _git(path, "mktree", given=entries)
+        made = git(path, "mktree", given=entries)
         parent = ["-p", commits[-1]] if commits else []
-        commits.append(_git(path, "commit-tree", made, *parent, "-m", MESSAGES[number % len(MESSAGES)]))
+        commits.append(git(path, "commit-tree", made, *parent, "-m", MESSAGES[number % len(MESSAGES)]))
     for branch in BRANCHES:
-        _git(path, "update-ref", f"refs/heads/{branch}", commits[-1])
+        git(path, "update-ref", f"refs/heads/{branch}", commits[-1])
     return Repository(name, path, commits)
 
 
@@ -136,16 +134,3 @@ def _payload(repository: Repository, at: int, branch: str) -> dict[str, Any]:
         "pusher": {"name": "ada", "email": "ada@example.org"},
         "sender": {"login": "ada", "id": 2, "type": "User"},
     }
-
-
-def _git(at: Path, *arguments: str, given: str = "") -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=at,
-        env=os.environ | GIT_ENVIRONMENT,
-        input=given,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo.push import git
 from tests.cloud.lists import asked
 from tests.cloud.stack import CHANNEL, Cloud
 from tests.waiting import wait_until
@@ -107,13 +105,4 @@ class Shop:
         return self.cloud.slack.workspace.messages(CHANNEL)
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.work,
-            env=os.environ | GIT_ENVIRONMENT,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.stdout.strip()
+        return git(self.work, *arguments, within=60)

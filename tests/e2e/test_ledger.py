@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -12,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo import push
 from local.github.hub import Fault, Hub
 from local.github.repositories import Repositories
 from local.github.stand_in import StandIn
@@ -32,6 +32,7 @@ PUSHES = 500
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TOGETHER = 20
 """Branches that one `git push` moves: GitHub delivers an event for each."""
+git = partial(push.git, within=60)
 PIPELINE = """\
 pipeline:
   on: {push: {}}
@@ -82,20 +83,6 @@ def clone_of(url: str, home: Path) -> Iterator[Path]:
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "-m", "Begin")
     yield work
-
-
-def git(at: Path, *arguments: str, given: str = "") -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=at,
-        env=os.environ | GIT_ENVIRONMENT,
-        input=given,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout.strip()
 
 
 def push_all(work: Path) -> dict[str, str]:

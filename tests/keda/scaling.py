@@ -11,13 +11,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from local.cluster import Cluster
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo import push
 from local.helm.table import CHART
 from local.kafka.broker import Broker
 from tests.contracts.job_runtime import a_task
@@ -100,17 +101,7 @@ class Workers:
 
 
 def repository(folder: Path) -> tuple[Path, str]:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env=os.environ | GIT_ENVIRONMENT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
-
+    git = partial(push.git, folder)
     folder.mkdir()
     git("init", "--quiet", "--initial-branch=main")
     (folder / "a.txt").write_text("a\n")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.demo.push import GIT_ENVIRONMENT
+from local.demo.push import git
 from local.github.hub import Hub
 from local.github.repositories import Repositories
 from local.github.stand_in import StandIn
@@ -36,16 +34,7 @@ class Github:
     work: Path
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.work,
-            env=os.environ | GIT_ENVIRONMENT,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        return done.stdout.strip()
+        return git(self.work, *arguments, within=30)
 
     def commit(self, name: str, text: str) -> str:
         (self.work / name).write_text(text)
